@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""The cases of tests/golden: one line each for what differs from the defaults."""
+from dataclasses import dataclass, field
+
+BASE_CONFIG = {
+    "vocab_size": 40, "hidden_size": 12, "intermediate_size": 20, "num_hidden_layers": 2,
+    "num_attention_heads": 3, "num_key_value_heads": 3, "hidden_act": "silu",
+    "max_position_embeddings": 64, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
+    "rope_scaling": None, "attention_bias": False, "attention_dropout": 0.0,
+    "initializer_range": 0.3, "tie_word_embeddings": False, "torch_dtype": "float32",
+    "dtype": "float32", "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": None,
+}
+LLAMA = {"architectures": ["LlamaForCausalLM"], "model_type": "llama"}
+DEEPSEEK = {
+    "architectures": ["DeepseekForCausalLM"], "model_type": "deepseek",
+    "moe_intermediate_size": 5, "n_shared_experts": 1, "n_routed_experts": 8,
+    "num_experts_per_tok": 2, "first_k_dense_replace": 1, "moe_layer_freq": 1,
+    "scoring_func": "softmax", "norm_topk_prob": False, "routed_scaling_factor": 1.0,
+    "aux_loss_alpha": 0.0, "seq_aux": True,
+}
+# Experts in both layers: layer numbers in random draws, losses summed over layers.
+ALL_MOE = {"first_k_dense_replace": 0}
+GQA = {"hidden_size": 16, "num_attention_heads": 4, "num_key_value_heads": 2}
+NO_SHARED = {"n_shared_experts": None}
+
+BASE_RECIPE = {
+    "seed": 1, "steps": 10, "batch": 2, "seq_len": 12, "init_std": 0.3,
+    "peak_lr": 0.01, "warmup": 3, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8,
+    "weight_decay": 0.1, "clip": 1.0,
+    "expert": 0.0, "device": 0.0, "communication": 0.0, "z": 0.0,
+    "bias_rate": 0.0, "bias_update": "sign",
+    "devices": 1, "device_limit": 1, "scope": "sequence",
+}
+
+
+@dataclass
+class Case:
+    name: str
+    about: str
+    family: dict = field(default_factory=lambda: DEEPSEEK)
+    config: dict = field(default_factory=dict)
+    own: dict = field(default_factory=dict)      # config.json keys under "dsmoe"
+    recipe: dict = field(default_factory=dict)
+    min_margin: float = 1e-3
+
+    def config_json(self):
+        out = {**self.family, **BASE_CONFIG, **self.config}
+        if self.own:
+            out["dsmoe"] = self.own
+        return out
+
+    def recipe_json(self):
+        return {**BASE_RECIPE, **self.recipe}
+
+
+ALL_LOSSES = {"expert": 0.05, "device": 0.03, "communication": 0.02, "z": 0.01,
+              "devices": 4, "device_limit": 2}
+EXPERT_LOSS = {"expert": 0.05}
+
+CASES = [
+    Case("dense_mha", "plain transformer, multi-head attention, untied head", LLAMA),
+    Case("dense_gqa_tied", "grouped-query attention, head tied to the embedding", LLAMA,
+         {**GQA, "tie_word_embeddings": True}),
+    Case("dense_experts", "dense as three always-on experts, nothing routed",
+         config={"n_shared_experts": 3, "n_routed_experts": 0, "num_experts_per_tok": 0}),
+
+    Case("softmax", "DeepSeekMoE: raw softmax gates, all four balance losses per sequence",
+         recipe=ALL_LOSSES),
+    Case("softmax_norm", "gates divided by their sum (scaling then unused), losses per batch, GQA",
+         config={**GQA, "norm_topk_prob": True, "routed_scaling_factor": 2.5, "seq_aux": False,
+                 "num_experts_per_tok": 3},
+         recipe={**ALL_LOSSES, "scope": "batch"}),
+    Case("softmax_scaled", "gates times 2.5, two shared experts, all layers MoE, tied head",
+         config={**ALL_MOE, "n_shared_experts": 2, "routed_scaling_factor": 2.5,
+                 "tie_word_embeddings": True},
+         recipe={**ALL_LOSSES, "devices": 2, "device_limit": 1}),
+
+    Case("sigmoid_sign", "loss-free: sigmoid gates, bias by sign; normalised-score balance loss",
+         config={"scoring_func": "sigmoid"},
+         own={"router": "sigmoid", "selection_bias": "additive"},
+         recipe={"bias_rate": 0.01, "expert": 0.01, "z": 0.005}, min_margin=2e-4),
+    Case("sigmoid_norm", "loss-free with gates divided by their sum, no balance loss",
+         config={"scoring_func": "sigmoid", "norm_topk_prob": True, "num_experts_per_tok": 3},
+         own={"router": "sigmoid", "selection_bias": "additive"},
+         recipe={"bias_rate": 0.02}, min_margin=2e-4),
+    Case("sigmoid_proportional", "loss-free: bias moves by the relative error of the load",
+         config={"scoring_func": "sigmoid"},
+         own={"router": "sigmoid", "selection_bias": "additive"},
+         recipe={"bias_rate": 0.02, "bias_update": "proportional"}, min_margin=2e-4),
+    Case("sigmoid_multiplicative", "loss-free: selection on score times bias, bias starts at one",
+         config={"scoring_func": "sigmoid"},
+         own={"router": "sigmoid", "selection_bias": "multiplicative"},
+         recipe={"bias_rate": 0.02}, min_margin=2e-4),
+    Case("softmax_lossfree", "loss-free over softmax scores, proportional update",
+         own={"router": "softmax", "selection_bias": "additive"},
+         recipe={"bias_rate": 0.01, "bias_update": "proportional"}, min_margin=2e-4),
+
+    Case("gshard", "top-2, raw gates, expert-level loss, no shared expert",
+         config=NO_SHARED, own={"router": "gshard"}, recipe=EXPERT_LOSS),
+    Case("gshard_full", "top-2 renormalised, capacity per sequence, random second choice",
+         config={**NO_SHARED, **ALL_MOE},
+         own={"router": "gshard", "renormalize": True, "capacity_factor": 1.5,
+              "random_second": True},
+         recipe=EXPERT_LOSS),
+    Case("switch", "top-1 by probability, expert-level loss",
+         config={**NO_SHARED, "num_experts_per_tok": 1}, own={"router": "switch"},
+         recipe=EXPERT_LOSS),
+    Case("switch_full", "top-1 with jitter and a capacity per sequence",
+         config={**NO_SHARED, **ALL_MOE, "num_experts_per_tok": 1},
+         own={"router": "switch", "jitter": 0.1, "capacity_factor": 1.75},
+         recipe={**EXPERT_LOSS, "z": 0.005}),
+    Case("hash_random", "a random expert per token id and layer",
+         config={**NO_SHARED, **ALL_MOE, "num_experts_per_tok": 1},
+         own={"router": "hash", "hash": "random", "hash_seed": 7}),
+    Case("hash_balanced", "tokens dealt to experts by training frequency",
+         config={**NO_SHARED, "num_experts_per_tok": 1},
+         own={"router": "hash", "hash": "balanced"}),
+]
