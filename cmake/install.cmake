@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: MIT
+# What `cmake --install` puts where: program, library, headers, pkg-config file, man page, configs.
+configure_file(${CMAKE_SOURCE_DIR}/cmake/dsmoe.pc.in ${CMAKE_BINARY_DIR}/dsmoe.pc @ONLY)
+install(TARGETS dsmoe libdsmoe
+  RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY include/dsmoe DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES ${CMAKE_BINARY_DIR}/dsmoe.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES docs/dsmoe.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(DIRECTORY configs DESTINATION ${CMAKE_INSTALL_DATADIR}/dsmoe)

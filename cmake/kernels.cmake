@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+# Kernels: the truth (ref/, sums in double, no contraction), the same files compiled once more per
+# instruction set with another name suffix, and hand-written files (one per instruction set) in x86/.
+# All objects end in DSMOE_KERNEL_OBJECTS.
+file(GLOB KERNEL_COMMON CONFIGURE_DEPENDS src/kernels/*.c)
+file(GLOB KERNEL_REF CONFIGURE_DEPENDS src/kernels/ref/*.c)
+file(GLOB KERNEL_AVX2 CONFIGURE_DEPENDS src/kernels/x86/*_avx2.c)
+file(GLOB KERNEL_AVX512 CONFIGURE_DEPENDS src/kernels/x86/*_avx512.c)
+
+set(DSMOE_KERNEL_OBJECTS)
+macro(dsmoe_kernel_objects name sources flags)
+  add_library(${name} OBJECT ${sources})
+  target_link_libraries(${name} PRIVATE dsmoe_flags)
+  target_compile_options(${name} PRIVATE ${flags})
+  list(APPEND DSMOE_KERNEL_OBJECTS $<TARGET_OBJECTS:${name}>)
+endmacro()
+
+dsmoe_kernel_objects(kernels_common "${KERNEL_COMMON}" "")
+dsmoe_kernel_objects(kernels_ref "${KERNEL_REF}" "-DDSM_VARIANT=ref")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set(avx2 -mavx2 -mfma -mf16c)
+  set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd -mprefer-vector-width=512)
+  set(tier -O3 -ffp-contract=fast -fopenmp-simd)
+  file(GLOB KERNEL_X86_INIT CONFIGURE_DEPENDS src/kernels/x86/init_x86.c)
+  dsmoe_kernel_objects(kernels_x86_init "${KERNEL_X86_INIT}" "")
+  dsmoe_kernel_objects(kernels_ref_avx2 "${KERNEL_REF}" "${tier};${avx2};-DDSM_VARIANT=avx2;-DDSM_FAST_TIER")
+  dsmoe_kernel_objects(kernels_ref_avx512 "${KERNEL_REF}" "${tier};${avx512};-DDSM_VARIANT=avx512;-DDSM_FAST_TIER")
+  dsmoe_kernel_objects(kernels_avx2 "${KERNEL_AVX2}" "${tier};${avx2}")
+  dsmoe_kernel_objects(kernels_avx512 "${KERNEL_AVX512}" "${tier};${avx512}")
+endif()
+
+# The double oracle of the gradient tests: core, the truth and the model, all in double.
+function(dsmoe_double_library name)
+  file(GLOB sources CONFIGURE_DEPENDS src/core/*.c src/kernels/*.c src/kernels/ref/*.c src/model/*.c)
+  add_library(${name} STATIC ${sources})
+  target_link_libraries(${name} PUBLIC dsmoe_flags)
+  target_compile_definitions(${name} PUBLIC DSM_REAL_DOUBLE DSM_VARIANT=ref)
+  target_compile_options(${name} PRIVATE -O2)
+endfunction()

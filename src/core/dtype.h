@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* Element types of stored tensors: sizes, names, and conversion to and from f32. */
+#ifndef DSMOE_CORE_DTYPE_H
+#define DSMOE_CORE_DTYPE_H
+
+#include "core/real.h"
+#include "dsmoe/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum dsm_dtype {
+    DSM_F32,
+    DSM_F64,
+    DSM_BF16,
+    DSM_F16,
+    DSM_I32,
+    DSM_I64,
+    DSM_U8,
+    DSM_N_DTYPES
+} dsm_dtype;
+
+#ifdef DSM_REAL_DOUBLE
+#define DSM_REAL_DTYPE DSM_F64
+#else
+#define DSM_REAL_DTYPE DSM_F32
+#endif
+
+size_t dsm_dtype_size(dsm_dtype t);      /* bytes of one element */
+const char *dsm_dtype_name(dsm_dtype t); /* "f32", "bf16", … as --dtype spells them */
+
+/* Look a --dtype name up; DSM_EUSAGE names the known ones. */
+dsm_status dsm_dtype_parse(dsm_dtype *out, const char *name, dsm_err *err);
+
+/* Scalar conversions; to 16 bits they round to nearest even, NaN stays NaN. */
+float dsm_bf16_to_f32(uint16_t x);
+uint16_t dsm_f32_to_bf16(float x);
+float dsm_f16_to_f32(uint16_t x);
+uint16_t dsm_f32_to_f16(float x);
+
+/* dst[i] = src[i] for n elements between a float type and dsm_real / back. src and dst need no
+ * alignment on the typed side (files promise none). t must be F32, F64, BF16 or F16. */
+void dsm_dtype_load(dsm_real *dst, const void *src, dsm_dtype t, int64_t n);
+void dsm_dtype_store(void *dst, dsm_dtype t, const dsm_real *src, int64_t n);
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* The kernel table: every operation once as a typed pointer, filled at run time.
+ *
+ * dsm_kernels_init starts each slot at the truth (ref/) and overwrites it with the fastest variant
+ * that the CPU flags allow. Model code calls only through this table. A kernel takes where to run
+ * first, then its operands; it never allocates, logs or asks the CPU. Preconditions are asserts.
+ *
+ * Shapes use the letters of docs/notation.md; arrays are row-major; `_rs` is the distance between
+ * rows in elements. "=" overwrites, "+=" accumulates. Results do not depend on the number of
+ * threads: each output element is summed by one item, in a fixed order. */
+#ifndef DSMOE_KERNELS_KERNELS_H
+#define DSMOE_KERNELS_KERNELS_H
+
+#include "core/dtype.h"
+#include "core/exec.h"
+#include "core/real.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A weight matrix (N, K), row-major and contiguous, as file or trainer holds it. */
+typedef struct dsm_mat {
+    const void *data;
+    dsm_dtype dtype; /* DSM_REAL_DTYPE, or DSM_F32 / DSM_BF16 / DSM_F16 for forward only */
+    int64_t rows, cols;
+} dsm_mat;
+
+/* A grouped linear map: the rows begin[g] … begin[g+1]-1 use weight w[g]; every w[g] is (N, K).
+ * A plain linear map is n_groups = 1. Experts are groups, tokens sorted by expert are rows.
+ *
+ *   forward   y  (R, N)      y[r]  (=|+=) x[x_rows[r]] · w[g]ᵀ
+ *   input     dx (R, K)      dx[r] (=|+=) dy[r] · w[g]
+ *   weight    dw[g] (N, K)   dw[g]  +=    Σ_r dy[r]ᵀ · x[x_rows[r]]
+ */
+typedef struct dsm_linear {
+    int n_groups;
+    const int32_t *begin;   /* (G+1), ascending, begin[0] = 0; R = begin[G] */
+    int64_t N, K;
+    const dsm_mat *w;       /* (G) */
+    const dsm_real *x;      /* rows of K */
+    int64_t x_rs;
+    const int32_t *x_rows;  /* (R) which row of x; NULL: r itself */
+    dsm_real *y;            /* forward: out (R, N); input, weight: dy, read only */
+    int64_t y_rs;
+    dsm_real *dx;           /* input: out (R, K) */
+    int64_t dx_rs;
+    dsm_real *const *dw;    /* (G) weight: accumulated (N, K), row stride K */
+    bool accumulate;        /* forward and input: += instead of = */
+} dsm_linear;
+
+/* Causal attention of T new positions per sequence over S = past + T keys.
+ * Query t sees keys j <= past + t. Query head h uses key head h / (H / Hk). Softmax in f32.
+ * Row t of sequence b: q + (b·T + t)·q_rs, heads side by side; keys: k + (b·k_seq + j)·k_rs. */
+typedef struct dsm_attention {
+    int64_t n_seq, T, past;
+    int64_t k_seq;            /* rows between two sequences' keys and values (T, or cache length) */
+    int64_t H, Hk, Dk, Dv;    /* heads, key heads, key width, value width */
+    dsm_real scale;
+    const dsm_real *q, *k, *v;
+    int64_t q_rs, k_rs, v_rs;
+    dsm_real *out;            /* (n_seq·T, H·Dv) */
+    int64_t out_rs;
+    dsm_real *lse;            /* (n_seq, H, T) log-sum-exp of scaled scores; NULL: not wanted */
+    /* backward: dout in; dq, dk, dv out (overwritten), strides as q, k, v; past = 0 */
+    const dsm_real *dout;     /* (n_seq·T, H·Dv), row stride out_rs */
+    dsm_real *dq, *dk, *dv;
+    dsm_real *delta;          /* (n_seq, H, T) scratch: Σ dout·out */
+} dsm_attention;
+
+/* AdamW over one flat run of elements that share a decay (Loshchilov & Hutter 2019). */
+typedef struct dsm_adamw {
+    dsm_real lr, beta1, beta2, eps, decay;
+    dsm_real bias1, bias2;    /* 1 - beta^step */
+    dsm_real grad_scale;      /* clip factor (and 1/accumulation), applied to g first */
+} dsm_adamw;
+
+typedef struct dsm_kernels {
+    void (*linear)(const dsm_exec *x, const dsm_linear *op);
+    void (*linear_input)(const dsm_exec *x, const dsm_linear *op);
+    void (*linear_weight)(const dsm_exec *x, const dsm_linear *op);
+
+    /* y[r] = w ⊙ x[r] · rstd[r], rstd = 1/sqrt(mean x² + eps).  x, y (R, D), rstd (R) or NULL. */
+    void (*rmsnorm)(const dsm_exec *x, dsm_real *y, dsm_real *rstd, const dsm_real *in,
+                    const dsm_real *w, int64_t R, int64_t D, dsm_real eps);
+    /* dx (R, D) += (residual stream) and dw (D) +=, rows summed in fixed chunks and order. */
+    void (*rmsnorm_bwd)(const dsm_exec *x, dsm_real *dx, dsm_real *dw, const dsm_real *dy,
+                        const dsm_real *in, const dsm_real *w, const dsm_real *rstd, int64_t R,
+                        int64_t D);
+
+    /* Rotate the heads of x in place, half-split pairs (j, j + Dh/2): x (R, n_heads·Dh), row stride rs;
+     * row r stands at position pos0 + r % T. cos_sin (positions, Dh/2, 2). sign = +1, or -1: backward. */
+    void (*rope)(const dsm_exec *x, dsm_real *v, int64_t rs, int64_t R, int64_t T, int64_t pos0,
+                 int64_t n_heads, int64_t Dh, const dsm_real *cos_sin, int sign);
+
+    /* h = silu(g) ⊙ u over R rows of F; g and u have row stride gu_rs. */
+    void (*swiglu)(const dsm_exec *x, dsm_real *h, const dsm_real *g, const dsm_real *u,
+                   int64_t gu_rs, int64_t R, int64_t F);
+    /* dg, du (stride gu_rs) = from dh (R, F); may overwrite g and u in place (dg == g, du == u). */
+    void (*swiglu_bwd)(const dsm_exec *x, dsm_real *dg, dsm_real *du, const dsm_real *dh,
+                       const dsm_real *g, const dsm_real *u, int64_t gu_rs, int64_t R, int64_t F);
+
+    void (*attention)(const dsm_exec *x, const dsm_attention *op);
+    void (*attention_bwd)(const dsm_exec *x, const dsm_attention *op);
+
+    /* score[r] = softmax(logit[r]) over E columns, (R, E); may be in place. */
+    void (*softmax)(const dsm_exec *x, dsm_real *score, const dsm_real *logit, int64_t R, int64_t E);
+
+    /* Cross entropy of rows of V logits against target[r] in [0, V), -1 = ignored:
+     * loss[r] = logsumexp - logit[target] (0 if ignored). When `dlogit_scale` is not 0, logits are
+     * overwritten by dlogit_scale · (softmax - onehot) (zeros for ignored rows). */
+    void (*xent)(const dsm_exec *x, dsm_real *logits, int64_t rs, const int32_t *target,
+                 dsm_real *loss, int64_t R, int64_t V, dsm_real dlogit_scale);
+
+    /* pick[r] (K) = columns of the K largest of score[r] (E), descending, ties to the lower column. */
+    void (*topk)(const dsm_exec *x, int32_t *pick, const dsm_real *score, int64_t R, int64_t E,
+                 int64_t K);
+
+    /* y[t] += Σ_k gate[t,k] · rows[pos[t,k]] for pos >= 0, k ascending. y (T, D), rows (R, D). */
+    void (*combine)(const dsm_exec *x, dsm_real *y, const dsm_real *rows, const int32_t *pos,
+                    const dsm_real *gate, int64_t T, int64_t K, int64_t D);
+    /* drows[pos[t,k]] = gate[t,k] · dy[t];  dgate[t,k] = <dy[t], rows[pos[t,k]]> (0 for pos < 0). */
+    void (*combine_bwd)(const dsm_exec *x, dsm_real *drows, dsm_real *dgate, const dsm_real *dy,
+                        const dsm_real *rows, const int32_t *pos, const dsm_real *gate, int64_t T,
+                        int64_t K, int64_t D);
+
+    /* y[r] = table[id[r]] (table: dtype any float); dtable[id[r]] += dy[r] in row order. */
+    void (*gather)(const dsm_exec *x, dsm_real *y, const dsm_mat *table, const int32_t *id,
+                   int64_t R);
+    void (*gather_bwd)(const dsm_exec *x, dsm_real *dtable, const dsm_real *dy, const int32_t *id,
+                       int64_t R, int64_t D);
+
+    void (*add)(const dsm_exec *x, dsm_real *y, const dsm_real *a, int64_t n); /* y += a */
+    /* Σ v² in double over fixed chunks in fixed order; *finite = no inf or nan seen. */
+    double (*sum_squares)(const dsm_exec *x, const dsm_real *v, int64_t n, bool *finite);
+    /* One pass: w, m, v updated from g; g is left as it was. */
+    void (*adamw)(const dsm_exec *x, dsm_real *w, dsm_real *m, dsm_real *v, const dsm_real *g,
+                  int64_t n, const dsm_adamw *p);
+
+    /* What runs in each slot, for `info --kernels`: parallel to the slots above by name. */
+    const char *variant[24];
+    int64_t block_m, block_n, block_k; /* GEMM block sizes of the chosen variant */
+    int64_t tile_m, tile_n;
+} dsm_kernels;
+
+enum {
+    DSM_CPU_AVX2 = 1u << 0,        /* AVX2, FMA, F16C */
+    DSM_CPU_AVX512 = 1u << 1,      /* F, BW, DQ, VL, CD */
+    DSM_CPU_AVX512_VNNI = 1u << 2,
+    DSM_CPU_AVX512_BF16 = 1u << 3,
+    DSM_CPU_AVX512_FP16 = 1u << 4
+};
+
+/* Flags of this CPU (and operating system); kernels/cpu.c. `mask` of DSM_CPU_MASK / --cpu-mask is
+ * and-ed by the caller. */
+unsigned dsm_cpu_flags(void);
+
+/* Parse "none", "avx2", "avx512", "all" or a number into a mask; DSM_EUSAGE otherwise. */
+dsm_status dsm_cpu_mask_parse(unsigned *mask, const char *text, dsm_err *err);
+
+/* Fill the table: a pure function of flags. */
+void dsm_kernels_init(dsm_kernels *k, unsigned flags);
+
+/* Slot names in table order, NULL-terminated; variant[i] belongs to slot i. */
+extern const char *const dsm_kernel_slots[];
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* Balance losses, load statistics, and the loss-free bias update.
+ *
+ *   expert         a1 Σ_e f_e P_e        f_e = E/(K T) · picks of e, P_e = mean score of e
+ *   device         a2 Σ_d f'_d P'_d      f'_d = mean of f_e on d, P'_d = sum of P_e on d
+ *   communication  a3 Σ_d f''_d P''_d    f''_d = D/(M T) · tokens sent to d, P'' = P'
+ *   z              a_z (1/T) Σ_t logsumexp(logit_t)²
+ * (DeepSeekMoE eq. 12-17, DeepSeek-V2 eq. 23-31, ST-MoE.) T is one sequence and the losses are averaged
+ * over sequences (scope sequence), or the whole micro-batch (scope batch). f carries no gradient. Sigmoid
+ * scores enter as s / Σ s. A uniform load gives exactly a1, a2, a3. */
+#ifndef DSMOE_MODEL_BALANCE_H
+#define DSMOE_MODEL_BALANCE_H
+
+#include "model/router.h"
+
+typedef struct dsm_balance {
+    double expert, device, communication, z; /* factors a1, a2, a3, a_z; 0: off */
+    int64_t devices;      /* D: experts in that many contiguous groups */
+    int64_t device_limit; /* M: devices a token may use, 0: D */
+    bool per_sequence;
+} dsm_balance;
+
+typedef struct dsm_balance_loss {
+    double expert, device, communication, z; /* with their factors */
+} dsm_balance_loss;
+
+/* Add this layer's losses to *loss, and their gradients, times `weight` (1 / micro-batches of a step): by the
+ * scores to dscore (T, E) (+=, may be NULL), by the logits (z-loss) to dlogit (T, E) (+=, may be NULL).
+ * scratch: dsm_balance_scratch(r) bytes. */
+void dsm_balance_apply(const dsm_exec *x, const dsm_balance *b, const dsm_route *r, double weight,
+                       dsm_balance_loss *loss, dsm_real *dscore, dsm_real *dlogit, void *scratch);
+size_t dsm_balance_scratch(const dsm_route *r);
+
+/* Load of one layer, accumulated over the micro-batches of a step or over an evaluation. */
+typedef struct dsm_load {
+    int64_t E;
+    int64_t *count;       /* (E) tokens per expert */
+    int64_t tokens, picks, dropped;
+    double entropy;       /* Σ over tokens of the router's entropy in nats; mean = entropy / tokens */
+    double score_max;     /* Σ over tokens of the largest score */
+} dsm_load;
+
+void dsm_load_clear(dsm_load *l);
+void dsm_load_add(dsm_load *l, const dsm_route *r); /* counts picks and entropy of one routing */
+void dsm_load_merge(dsm_load *into, const dsm_load *from);
+/* (max count - mean) / mean of Loss-Free Balancing; 0 when nothing was routed. */
+double dsm_load_max_vio(const dsm_load *l);
+int64_t dsm_load_dead(const dsm_load *l); /* experts that got no token */
+
+/* Loss-free update (2408.15664, algorithm 1) from the counts of a whole global batch:
+ *   e_i = mean - count_i;  sign: b_i += u·sign(e_i);  proportional and multiplicative: b_i += u·e_i/mean. */
+typedef enum dsm_bias_rule { DSM_BIAS_SIGN, DSM_BIAS_PROPORTIONAL } dsm_bias_rule;
+void dsm_bias_update(dsm_real *bias, const dsm_load *l, double rate, dsm_bias_rule rule);
+
+#endif

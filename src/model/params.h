@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* The parameters of a model: one table row per tensor of the file, and typed views on them.
+ *
+ * A row (dsm_param) knows its Hugging Face name, shape, initialisation and decay. A trained model's
+ * values lie in one flat array in row order, gradients and moments in arrays of the same layout, so
+ * that the optimiser, the clip and a checkpoint are loops over rows. A model opened for inference has
+ * no flat array: each row points into a file mapping, in the file's own dtype. Sublayers see only
+ * dsm_mat views (kernels.h), so they do not know the difference. */
+#ifndef DSMOE_MODEL_PARAMS_H
+#define DSMOE_MODEL_PARAMS_H
+
+#include "core/arena.h"
+#include "dsmoe/config.h"
+#include "kernels/kernels.h"
+
+typedef enum dsm_init { DSM_INIT_NORMAL, DSM_INIT_ONE, DSM_INIT_ZERO } dsm_init;
+
+typedef struct dsm_param {
+    char *name;        /* "model.layers.3.mlp.experts.7.gate_proj.weight" */
+    int ndim;          /* 1 or 2 */
+    int64_t rows, cols;/* (rows, cols), a vector is (1, cols) */
+    int64_t offset;    /* elements from the start of the flat arrays; -1: not trained (bias state) */
+    dsm_init init;
+    bool decay;        /* weight decay: matrices yes, norms no */
+    dsm_mat mat;       /* where the values are now */
+} dsm_param;
+
+/* Views of one linear map: w (N, K), its gradient (NULL when not training). */
+typedef struct dsm_weight {
+    dsm_mat w;
+    dsm_real *dw;
+} dsm_weight;
+
+typedef struct dsm_vector {
+    const dsm_real *w; /* (n) always dsm_real: converted at load when the file has another dtype */
+    dsm_real *dw;
+    int64_t n;
+} dsm_vector;
+
+/* SwiGLU FFN: gate, up (F, D), down (D, F). A dense FFN, a shared expert (F = n_shared·width), or with
+ * n_groups > 1 the routed experts of a layer: arrays of n_groups views. */
+typedef struct dsm_ffn_params {
+    int n_groups;
+    int64_t D, F;
+    dsm_mat *gate, *up, *down;              /* (n_groups) */
+    dsm_real **dgate, **dup, **ddown;       /* (n_groups), entries NULL when not training */
+} dsm_ffn_params;
+
+typedef struct dsm_attn_params {
+    dsm_weight q, k, v, o;
+    dsm_vector bq, bk, bv, bo;              /* n = 0: no bias (attention_bias false) */
+} dsm_attn_params;
+
+typedef struct dsm_moe_params {
+    dsm_weight router;                      /* (E, D); rows = 0 for hash and dense */
+    dsm_real *bias;                         /* (E) selection bias, or NULL; not trained by gradient */
+    int32_t *hash;                          /* (V) expert of each token id, or NULL */
+    dsm_ffn_params shared;                  /* n_groups = 0: none */
+    dsm_ffn_params experts;                 /* n_groups = E */
+} dsm_moe_params;
+
+typedef struct dsm_layer_params {
+    bool is_moe;
+    dsm_vector attn_norm, ffn_norm;
+    dsm_attn_params attn;
+    dsm_ffn_params ffn;                     /* dense layers */
+    dsm_moe_params moe;                     /* MoE layers */
+} dsm_layer_params;
+
+typedef struct dsm_model {
+    dsm_model_config config;
+    dsm_param *params;                      /* (n_params) in file-table order */
+    int64_t n_params;
+    int64_t n_elements;                     /* of the flat arrays */
+    dsm_weight embed, head;                 /* (V, D); tied: the same memory */
+    dsm_vector norm;
+    dsm_layer_params *layers;               /* (L) */
+    dsm_real *values, *grads;               /* flat arrays, NULL when absent */
+    dsm_arena memory, flat;                 /* owners: tables and views; values and gradients */
+    void *mapping;                          /* owner of the files' mapping when values == NULL */
+    void (*mapping_close)(void *mapping);
+} dsm_model;
+
+enum {
+    DSM_MODEL_VALUES = 1,  /* allocate the flat values (zero) */
+    DSM_MODEL_GRADS = 2    /* and the flat gradients (zero) */
+};
+
+/* Build table and views for a checked config. Without DSM_MODEL_VALUES every mat.data is NULL until the
+ * loader points it at a mapping and calls dsm_model_bind. The hash tables of a hash router are not
+ * parameters of the file: see dsm_model_hash_fill. */
+dsm_status dsm_model_create(dsm_model **out, const dsm_model_config *c, unsigned flags, dsm_err *err);
+void dsm_model_free(dsm_model *m); /* accepts NULL */
+
+/* Refresh the typed views from params[].mat (after a loader set them). */
+dsm_status dsm_model_bind(dsm_model *m, dsm_err *err);
+
+/* Random initialisation: N(0, initializer_range) per element i of a parameter as a function of
+ * (seed, parameter name, i), norms 1; multiplicative selection bias 1, additive 0. */
+void dsm_model_init_random(dsm_model *m, const dsm_exec *x, uint64_t seed);
+
+/* Fill the hash tables: random (a function of hash_seed, layer, id), or balanced by token counts (V)
+ * (Roller et al. 2021: tokens by falling frequency, each to the emptiest expert). counts NULL: all 1. */
+void dsm_model_hash_fill(dsm_model *m, const uint64_t *counts);
+
+dsm_param *dsm_model_find(const dsm_model *m, const char *name); /* NULL if there is none */
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* The router interface: logits in, picks and gates out. One small file per kind.
+ *
+ * The MoE layer computes logits (T, E) = x · Wᵀ (f32), calls forward, and does not care which router
+ * it was. `pick` < 0 marks a choice that was not taken (capacity, random second): it costs nothing and
+ * adds nothing. Gates are the weights of the combination.
+ *
+ * Random draws (jitter, random second choice) use index = position + layer·2^40, where position counts
+ * the tokens of the global batch, and step = the optimiser step. */
+#ifndef DSMOE_MODEL_ROUTER_H
+#define DSMOE_MODEL_ROUTER_H
+
+#include "core/exec.h"
+#include "core/real.h"
+#include "dsmoe/config.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* How to route: the config's rule, and what an analysis may override for one run. */
+typedef struct dsm_route_mode {
+    bool training;          /* jitter, random second and capacity are applied only when training */
+    uint64_t seed;
+    uint32_t step;
+    int64_t first_token;    /* position of row 0 within the global batch */
+    int64_t active;         /* picks per token instead of K (analysis); 0: K */
+    double mask_top;        /* share of the highest-scored routed experts disabled (analysis); 0 */
+} dsm_route_mode;
+
+typedef struct dsm_route {
+    const dsm_model_config *config;
+    const dsm_route_mode *mode;
+    int layer;
+    int64_t T, E, K;        /* tokens, routed experts, picks per token of this run */
+    int64_t seq_len;        /* T is a whole number of sequences: capacity groups, balance units */
+    const int32_t *tokens;  /* (T) ids, for hash */
+    const int32_t *hash;    /* (V) */
+    const dsm_real *bias;   /* (E) selection bias or NULL */
+    const dsm_real *logit;  /* (T, E) in; NULL for hash */
+    dsm_real *score;        /* (T, E) out: affinities (softmax or sigmoid), original, never biased */
+    int32_t *pick;          /* (T, K) out: expert, or -1 */
+    dsm_real *gate;         /* (T, K) out */
+    dsm_real *work;         /* (T, E) scratch for biased or masked scores */
+} dsm_route;
+
+typedef struct dsm_router {
+    const char *name;       /* as "dsmoe": {"router": …} spells it */
+    bool has_weight;        /* needs logits */
+    void (*forward)(const dsm_exec *x, const dsm_route *r);
+    /* dlogit (T, E) from dgate (T, K) of the combination and dscore (T, E) of the balance losses; dscore
+     * is overwritten. Picks are held fixed. */
+    void (*backward)(const dsm_exec *x, const dsm_route *r, dsm_real *dlogit, const dsm_real *dgate,
+                     dsm_real *dscore);
+} dsm_router;
+
+const dsm_router *dsm_router_of(dsm_router_kind kind);
+
+/* Picks per token of a config (1 for switch and hash, 2 for gshard, else num_experts_per_tok). */
+int64_t dsm_router_picks(const dsm_model_config *c);
+
+/* Token dropping (capacity.c): with capacity C = max(1, floor(seq_len·K·factor / E)) per expert and
+ * sequence, walk choice k = 0 … K-1, tokens in order (GShard: all first choices before the second), and
+ * set the picks beyond C to -1. factor <= 0: nothing. Returns how many were dropped. */
+int64_t dsm_capacity_apply(const dsm_route *r, double factor);
+
+#endif
