@@ -9,10 +9,12 @@ file(GLOB KERNEL_AVX512 CONFIGURE_DEPENDS src/kernels/x86/*_avx512.c)
 
 set(DSMOE_KERNEL_OBJECTS)
 macro(dsmoe_kernel_objects name sources flags)
-  add_library(${name} OBJECT ${sources})
-  target_link_libraries(${name} PRIVATE dsmoe_flags)
-  target_compile_options(${name} PRIVATE ${flags})
-  list(APPEND DSMOE_KERNEL_OBJECTS $<TARGET_OBJECTS:${name}>)
+  if(NOT "${sources}" STREQUAL "") # an instruction set may have no hand-written file
+    add_library(${name} OBJECT ${sources})
+    target_link_libraries(${name} PRIVATE dsmoe_flags)
+    target_compile_options(${name} PRIVATE ${flags})
+    list(APPEND DSMOE_KERNEL_OBJECTS $<TARGET_OBJECTS:${name}>)
+  endif()
 endmacro()
 
 dsmoe_kernel_objects(kernels_common "${KERNEL_COMMON}" "")
@@ -31,7 +33,9 @@ endif()
 
 # The double oracle of the gradient tests: core, the truth and the model, all in double.
 function(dsmoe_double_library name)
-  file(GLOB sources CONFIGURE_DEPENDS src/core/*.c src/kernels/*.c src/kernels/ref/*.c src/model/*.c)
+  set(src ${CMAKE_SOURCE_DIR}/src)
+  file(GLOB sources CONFIGURE_DEPENDS
+    ${src}/core/*.c ${src}/kernels/*.c ${src}/kernels/ref/*.c ${src}/model/*.c)
   add_library(${name} STATIC ${sources})
   target_link_libraries(${name} PUBLIC dsmoe_flags)
   target_compile_definitions(${name} PUBLIC DSM_REAL_DOUBLE DSM_VARIANT=ref)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Version and commit, defined for this file alone so that a new commit rebuilds nothing else. */
-#include "core/version.h"
+#include "dsmoe/dsmoe.h"
 
 #ifndef DSMOE_VERSION
 #define DSMOE_VERSION "unknown"

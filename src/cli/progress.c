@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/progress.h"
+
+#include "core/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum { BAR_CELLS = 24, DEFAULT_COLUMNS = 80 };
+static const double terminal_period = 0.1, plain_period = 5.0;
+
+static bool line_shown; /* a redrawn line stands on the terminal */
+
+void dsm_progress_hide(void)
+{
+    if (line_shown) fputs("\r\033[K", stderr);
+    line_shown = false;
+}
+
+/* "1.23 M": three digits and a decimal prefix. */
+static void put_amount(char *out, size_t n, double x)
+{
+    static const char *const prefix[] = {"", "k", "M", "G", "T", "P"};
+    size_t i = 0;
+    while (x >= 999.5 && i + 1 < sizeof prefix / sizeof *prefix) {
+        x /= 1000;
+        i++;
+    }
+    int decimals = i == 0 && x == (double)(long)x ? 0 : x < 10 ? 2 : x < 100 ? 1 : 0;
+    snprintf(out, n, "%.*f %s", decimals, x, prefix[i]);
+}
+
+/* "12 s", "3:05" or "1:02:03". */
+static void put_time(char *out, size_t n, double seconds)
+{
+    long s = (long)(seconds + 0.5);
+    if (s < 60)
+        snprintf(out, n, "%ld s", s);
+    else if (s < 3600)
+        snprintf(out, n, "%ld:%02ld", s / 60, s % 60);
+    else
+        snprintf(out, n, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+}
+
+static void put_bar(char *out, double share)
+{
+    int full = (int)(share * BAR_CELLS);
+    out[0] = '[';
+    for (int i = 0; i < BAR_CELLS; i++)
+        out[1 + i] = i < full ? '#' : i == full ? '>' : ' ';
+    memcpy(out + 1 + BAR_CELLS, "] ", 3);
+}
+
+static int columns(void)
+{
+    struct winsize w;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0) return w.ws_col;
+    return DEFAULT_COLUMNS;
+}
+
+/* "title [###>   ] 42%  1.2 M/3 MB  300 kB/s  0:06 left  suffix" */
+static void compose(const dsm_progress *p, char *line, size_t n, double now, const char *suffix)
+{
+    char bar[BAR_CELLS + 4] = "", share[8] = "", of[40] = "", left[48] = "", text[32];
+    double elapsed = now - p->start, rate = elapsed > 0 ? (p->done - p->first) / elapsed : 0;
+    char done[24], per_second[24];
+    put_amount(done, sizeof done, p->done);
+    put_amount(per_second, sizeof per_second, rate);
+    if (p->total > 0) {
+        double part = p->done < p->total ? p->done / p->total : 1;
+        if (p->terminal) put_bar(bar, part);
+        snprintf(share, sizeof share, "%3d%%  ", (int)(part * 100));
+        put_amount(text, sizeof text, p->total);
+        snprintf(of, sizeof of, "/ %s", text);
+        if (rate > 0 && part < 1) {
+            put_time(text, sizeof text, (p->total - p->done) / rate);
+            snprintf(left, sizeof left, "  %s left", text);
+        }
+    }
+    if (!*left) {
+        put_time(text, sizeof text, elapsed);
+        snprintf(left, sizeof left, "  in %s", text);
+    }
+    snprintf(line, n, "%s %s%s%s%s%s  %s%s/s%s%s%s", p->title, bar, share, done, of, p->unit,
+             per_second, p->unit, left, suffix && *suffix ? "  " : "", suffix ? suffix : "");
+}
+
+static void draw(dsm_progress *p, double now, const char *suffix)
+{
+    char line[512];
+    compose(p, line, sizeof line, now, suffix);
+    if (p->terminal) {
+        fprintf(stderr, "\r\033[K%.*s", columns() - 1, line);
+        fflush(stderr);
+        line_shown = true;
+    } else {
+        fprintf(stderr, "%s\n", line);
+    }
+    p->drawn = now;
+}
+
+void dsm_progress_begin(dsm_progress *p, const char *title, const char *unit, double first,
+                        bool quiet)
+{
+    memset(p, 0, sizeof *p);
+    p->title = title;
+    p->unit = unit;
+    p->first = p->done = first;
+    p->quiet = quiet;
+    p->terminal = isatty(STDERR_FILENO) == 1;
+    p->start = p->drawn = dsm_clock();
+}
+
+void dsm_progress_update(dsm_progress *p, double done, double total, const char *suffix)
+{
+    p->done = done;
+    p->total = total;
+    if (p->quiet) return;
+    double now = dsm_clock();
+    if (now - p->drawn >= (p->terminal ? terminal_period : plain_period)) draw(p, now, suffix);
+}
+
+void dsm_progress_end(dsm_progress *p, const char *suffix)
+{
+    if (p->quiet || p->drawn == p->start) return; /* too short to have shown anything */
+    draw(p, dsm_clock(), suffix);
+    if (p->terminal) fputc('\n', stderr);
+    line_shown = false;
+}
