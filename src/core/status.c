@@ -32,14 +32,17 @@ dsm_status dsm_fail(dsm_err *err, dsm_status code, const char *fmt, ...)
 dsm_status dsm_fail_context(dsm_err *err, dsm_status code, const char *fmt, ...)
 {
     if (!err) return code;
-    char old[sizeof err->msg];
-    memcpy(old, err->msg, sizeof old);
+    char context[sizeof err->msg / 2];
     va_list args;
     va_start(args, fmt);
-    int n = vsnprintf(err->msg, sizeof err->msg, fmt, args);
+    vsnprintf(context, sizeof context, fmt, args);
     va_end(args);
-    if (n >= 0 && (size_t)n < sizeof err->msg)
-        snprintf(err->msg + n, sizeof err->msg - (size_t)n, ": %s", old);
+    size_t n = strlen(context), keep = strlen(err->msg), room = sizeof err->msg - n - 3;
+    if (keep > room) keep = room;
+    memmove(err->msg + n + 2, err->msg, keep);
+    err->msg[n + 2 + keep] = '\0';
+    memcpy(err->msg, context, n);
+    memcpy(err->msg + n, ": ", 2);
     err->code = code;
     return code;
 }
