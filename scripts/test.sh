@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Build and test everything, from nothing: set-up, release build, sanitizers, and every test.
+#
+#   scripts/test.sh          all of it (what CI runs)
+#   scripts/test.sh quick    release build and the fast tests only
+#
+# Build folders are build/ (release), build-debug/ (ASan + UBSan) and build-tsan/. The last lines are
+# CTest's own summary of the whole release run.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+jobs=$(nproc)
+
+say "set-up"
+scripts/setup.sh test
+
+build() { # preset, folder
+    say "build: $1"
+    cmake --preset "$1" >/dev/null
+    cmake --build "$2" -j "$jobs" -- --quiet
+}
+
+build release build
+if [ "${1:-}" = quick ]; then
+    exec ctest --test-dir build --output-on-failure -j "$jobs" -LE 'slow|python'
+fi
+
+build debug build-debug
+say "address and undefined-behaviour sanitizers: unit, kernel, golden and fuzz-replay tests"
+ctest --test-dir build-debug --output-on-failure -j "$jobs" -L 'unit|kernels|golden|fuzz' -LE slow
+
+build tsan build-tsan
+say "thread sanitizer: the threaded tests"
+ctest --test-dir build-tsan --output-on-failure -j 1 -L threads
+
+say "release: every test"
+ctest --test-dir build --output-on-failure -j "$jobs"
