@@ -74,71 +74,92 @@ typedef struct dsm_adamw {
     dsm_real grad_scale;      /* clip factor (and 1/accumulation), applied to g first */
 } dsm_adamw;
 
+/* ---- one type per slot ------------------------------------------------------------------------ */
+
+typedef void dsm_linear_fn(const dsm_exec *x, const dsm_linear *op);
+typedef void dsm_linear_input_fn(const dsm_exec *x, const dsm_linear *op);
+typedef void dsm_linear_weight_fn(const dsm_exec *x, const dsm_linear *op);
+
+/* y[r] = w ⊙ in[r] · rstd[r], rstd = 1/sqrt(mean in² + eps).  in, y (R, D), rstd (R) or NULL. */
+typedef void dsm_rmsnorm_fn(const dsm_exec *x, dsm_real *y, dsm_real *rstd, const dsm_real *in,
+                            const dsm_real *w, int64_t R, int64_t D, dsm_real eps);
+/* dx (R, D) += (residual stream) and dw (D) +=, rows summed in fixed chunks and order. */
+typedef void dsm_rmsnorm_bwd_fn(const dsm_exec *x, dsm_real *dx, dsm_real *dw, const dsm_real *dy,
+                                const dsm_real *in, const dsm_real *w, const dsm_real *rstd,
+                                int64_t R, int64_t D);
+
+/* Rotate the heads of v in place, half-split pairs (j, j + Dh/2): v (R, n_heads·Dh), row stride rs;
+ * row r stands at position pos0 + r % T. cos_sin (positions, Dh/2, 2). sign = +1, or -1: backward. */
+typedef void dsm_rope_fn(const dsm_exec *x, dsm_real *v, int64_t rs, int64_t R, int64_t T,
+                         int64_t pos0, int64_t n_heads, int64_t Dh, const dsm_real *cos_sin,
+                         int sign);
+
+/* h = silu(g) ⊙ u over R rows of F; g and u have row stride gu_rs. */
+typedef void dsm_swiglu_fn(const dsm_exec *x, dsm_real *h, const dsm_real *g, const dsm_real *u,
+                           int64_t gu_rs, int64_t R, int64_t F);
+/* dg, du (stride gu_rs) = from dh (R, F); may overwrite g and u in place (dg == g, du == u). */
+typedef void dsm_swiglu_bwd_fn(const dsm_exec *x, dsm_real *dg, dsm_real *du, const dsm_real *dh,
+                               const dsm_real *g, const dsm_real *u, int64_t gu_rs, int64_t R,
+                               int64_t F);
+
+typedef void dsm_attention_fn(const dsm_exec *x, const dsm_attention *op);
+typedef void dsm_attention_bwd_fn(const dsm_exec *x, const dsm_attention *op);
+
+/* score[r] = softmax(logit[r]) over E columns, (R, E); may be in place. */
+typedef void dsm_softmax_fn(const dsm_exec *x, dsm_real *score, const dsm_real *logit, int64_t R,
+                            int64_t E);
+
+/* Cross entropy of rows of V logits against target[r] in [0, V), -1 = ignored:
+ * loss[r] = logsumexp - logit[target] (0 if ignored). When `dlogit_scale` is not 0, logits are
+ * overwritten by dlogit_scale · (softmax - onehot) (zeros for ignored rows). */
+typedef void dsm_xent_fn(const dsm_exec *x, dsm_real *logits, int64_t rs, const int32_t *target,
+                         dsm_real *loss, int64_t R, int64_t V, dsm_real dlogit_scale);
+
+/* pick[r] (K) = columns of the K largest of score[r] (E), descending, ties to the lower column. */
+typedef void dsm_topk_fn(const dsm_exec *x, int32_t *pick, const dsm_real *score, int64_t R,
+                         int64_t E, int64_t K);
+
+/* y[t] += Σ_k gate[t,k] · rows[pos[t,k]] for pos >= 0, k ascending. y (T, D), rows (R, D). */
+typedef void dsm_combine_fn(const dsm_exec *x, dsm_real *y, const dsm_real *rows,
+                            const int32_t *pos, const dsm_real *gate, int64_t T, int64_t K,
+                            int64_t D);
+/* drows[pos[t,k]] = gate[t,k] · dy[t];  dgate[t,k] = <dy[t], rows[pos[t,k]]> (0 for pos < 0). */
+typedef void dsm_combine_bwd_fn(const dsm_exec *x, dsm_real *drows, dsm_real *dgate,
+                                const dsm_real *dy, const dsm_real *rows, const int32_t *pos,
+                                const dsm_real *gate, int64_t T, int64_t K, int64_t D);
+
+/* y[r] = table[id[r]] (table: dtype any float); dtable[id[r]] += dy[r] in row order. */
+typedef void dsm_gather_fn(const dsm_exec *x, dsm_real *y, const dsm_mat *table, const int32_t *id,
+                           int64_t R);
+typedef void dsm_gather_bwd_fn(const dsm_exec *x, dsm_real *dtable, const dsm_real *dy,
+                               const int32_t *id, int64_t R, int64_t D);
+
+typedef void dsm_add_fn(const dsm_exec *x, dsm_real *y, const dsm_real *a, int64_t n); /* y += a */
+/* Σ v² in double over fixed chunks in fixed order; *finite = no inf or nan seen. */
+typedef double dsm_sum_squares_fn(const dsm_exec *x, const dsm_real *v, int64_t n, bool *finite);
+/* One pass: w, m, v updated from g; g is left as it was. */
+typedef void dsm_adamw_fn(const dsm_exec *x, dsm_real *w, dsm_real *m, dsm_real *v,
+                          const dsm_real *g, int64_t n, const dsm_adamw *p);
+
+/* Every slot, once: the table, its names and every variant's prototypes are made from this list. */
+#define DSM_KERNEL_LIST(X)                                                                         \
+    X(linear) X(linear_input) X(linear_weight) X(rmsnorm) X(rmsnorm_bwd) X(rope) X(swiglu)         \
+    X(swiglu_bwd) X(attention) X(attention_bwd) X(softmax) X(xent) X(topk) X(combine)              \
+    X(combine_bwd) X(gather) X(gather_bwd) X(add) X(sum_squares) X(adamw)
+
+enum dsm_kernel_slot {
+#define X(op) DSM_SLOT_##op,
+    DSM_KERNEL_LIST(X)
+#undef X
+    DSM_N_SLOTS
+};
+
 typedef struct dsm_kernels {
-    void (*linear)(const dsm_exec *x, const dsm_linear *op);
-    void (*linear_input)(const dsm_exec *x, const dsm_linear *op);
-    void (*linear_weight)(const dsm_exec *x, const dsm_linear *op);
-
-    /* y[r] = w ⊙ x[r] · rstd[r], rstd = 1/sqrt(mean x² + eps).  x, y (R, D), rstd (R) or NULL. */
-    void (*rmsnorm)(const dsm_exec *x, dsm_real *y, dsm_real *rstd, const dsm_real *in,
-                    const dsm_real *w, int64_t R, int64_t D, dsm_real eps);
-    /* dx (R, D) += (residual stream) and dw (D) +=, rows summed in fixed chunks and order. */
-    void (*rmsnorm_bwd)(const dsm_exec *x, dsm_real *dx, dsm_real *dw, const dsm_real *dy,
-                        const dsm_real *in, const dsm_real *w, const dsm_real *rstd, int64_t R,
-                        int64_t D);
-
-    /* Rotate the heads of x in place, half-split pairs (j, j + Dh/2): x (R, n_heads·Dh), row stride rs;
-     * row r stands at position pos0 + r % T. cos_sin (positions, Dh/2, 2). sign = +1, or -1: backward. */
-    void (*rope)(const dsm_exec *x, dsm_real *v, int64_t rs, int64_t R, int64_t T, int64_t pos0,
-                 int64_t n_heads, int64_t Dh, const dsm_real *cos_sin, int sign);
-
-    /* h = silu(g) ⊙ u over R rows of F; g and u have row stride gu_rs. */
-    void (*swiglu)(const dsm_exec *x, dsm_real *h, const dsm_real *g, const dsm_real *u,
-                   int64_t gu_rs, int64_t R, int64_t F);
-    /* dg, du (stride gu_rs) = from dh (R, F); may overwrite g and u in place (dg == g, du == u). */
-    void (*swiglu_bwd)(const dsm_exec *x, dsm_real *dg, dsm_real *du, const dsm_real *dh,
-                       const dsm_real *g, const dsm_real *u, int64_t gu_rs, int64_t R, int64_t F);
-
-    void (*attention)(const dsm_exec *x, const dsm_attention *op);
-    void (*attention_bwd)(const dsm_exec *x, const dsm_attention *op);
-
-    /* score[r] = softmax(logit[r]) over E columns, (R, E); may be in place. */
-    void (*softmax)(const dsm_exec *x, dsm_real *score, const dsm_real *logit, int64_t R, int64_t E);
-
-    /* Cross entropy of rows of V logits against target[r] in [0, V), -1 = ignored:
-     * loss[r] = logsumexp - logit[target] (0 if ignored). When `dlogit_scale` is not 0, logits are
-     * overwritten by dlogit_scale · (softmax - onehot) (zeros for ignored rows). */
-    void (*xent)(const dsm_exec *x, dsm_real *logits, int64_t rs, const int32_t *target,
-                 dsm_real *loss, int64_t R, int64_t V, dsm_real dlogit_scale);
-
-    /* pick[r] (K) = columns of the K largest of score[r] (E), descending, ties to the lower column. */
-    void (*topk)(const dsm_exec *x, int32_t *pick, const dsm_real *score, int64_t R, int64_t E,
-                 int64_t K);
-
-    /* y[t] += Σ_k gate[t,k] · rows[pos[t,k]] for pos >= 0, k ascending. y (T, D), rows (R, D). */
-    void (*combine)(const dsm_exec *x, dsm_real *y, const dsm_real *rows, const int32_t *pos,
-                    const dsm_real *gate, int64_t T, int64_t K, int64_t D);
-    /* drows[pos[t,k]] = gate[t,k] · dy[t];  dgate[t,k] = <dy[t], rows[pos[t,k]]> (0 for pos < 0). */
-    void (*combine_bwd)(const dsm_exec *x, dsm_real *drows, dsm_real *dgate, const dsm_real *dy,
-                        const dsm_real *rows, const int32_t *pos, const dsm_real *gate, int64_t T,
-                        int64_t K, int64_t D);
-
-    /* y[r] = table[id[r]] (table: dtype any float); dtable[id[r]] += dy[r] in row order. */
-    void (*gather)(const dsm_exec *x, dsm_real *y, const dsm_mat *table, const int32_t *id,
-                   int64_t R);
-    void (*gather_bwd)(const dsm_exec *x, dsm_real *dtable, const dsm_real *dy, const int32_t *id,
-                       int64_t R, int64_t D);
-
-    void (*add)(const dsm_exec *x, dsm_real *y, const dsm_real *a, int64_t n); /* y += a */
-    /* Σ v² in double over fixed chunks in fixed order; *finite = no inf or nan seen. */
-    double (*sum_squares)(const dsm_exec *x, const dsm_real *v, int64_t n, bool *finite);
-    /* One pass: w, m, v updated from g; g is left as it was. */
-    void (*adamw)(const dsm_exec *x, dsm_real *w, dsm_real *m, dsm_real *v, const dsm_real *g,
-                  int64_t n, const dsm_adamw *p);
-
-    /* What runs in each slot, for `info --kernels`: parallel to the slots above by name. */
-    const char *variant[24];
-    int64_t block_m, block_n, block_k; /* GEMM block sizes of the chosen variant */
+#define X(op) dsm_##op##_fn *op;
+    DSM_KERNEL_LIST(X)
+#undef X
+    const char *variant[DSM_N_SLOTS];  /* what runs in each slot, for `info --kernels` */
+    int64_t block_m, block_n, block_k; /* GEMM block sizes of the chosen variant; 0: not blocked */
     int64_t tile_m, tile_n;
 } dsm_kernels;
 
@@ -161,6 +182,6 @@ dsm_status dsm_cpu_mask_parse(unsigned *mask, const char *text, dsm_err *err);
 void dsm_kernels_init(dsm_kernels *k, unsigned flags);
 
 /* Slot names in table order, NULL-terminated; variant[i] belongs to slot i. */
-extern const char *const dsm_kernel_slots[];
+extern const char *const dsm_kernel_slots[DSM_N_SLOTS + 1];
 
 #endif
