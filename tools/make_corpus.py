@@ -22,13 +22,13 @@ from pathlib import Path
 
 from corpus import apt, split
 from corpus.sources import SOURCES, Source
-from corpus.text import Doc, clean
+from corpus.text import Doc, clean, digest
 
-FORMAT = 1                                   # raise when the same packages should give other bytes
 DOMAINS = tuple(dict.fromkeys(source.domain for source in SOURCES))
 DEFAULT_FRACTION = {"small": 0.02, "medium": 0.01}
 LEAST_DOCUMENT = 200                         # bytes: what is shorter is a title without a text
-SETUP = Path(__file__).resolve().parent.parent / "scripts" / "setup.sh"
+TOOLS = Path(__file__).resolve().parent
+SETUP = TOOLS.parent / "scripts" / "setup.sh"
 
 
 class CorpusError(RuntimeError):
@@ -94,7 +94,7 @@ def documents(source: Source, package: apt.Package, cache: Path) -> "list[split.
         raise CorpusError(f"{package.file}: no file like {' or '.join(source.patterns)}")
     rows = []
     for doc in source.extract(files):
-        text = doc.text.replace("\r\n", "\n") if source.hand_wrapped else clean(doc.text)
+        text = doc.text if source.hand_wrapped else clean(doc.text)
         if len(text.encode()) >= LEAST_DOCUMENT and "\ufffd" not in text:
             rows.append(split.Row(source.name, Doc(doc.name, text)))
     return rows
@@ -116,8 +116,9 @@ def collect(sources: "list[Source]", chosen: "dict[str, apt.Package]", cache: Pa
 
 def recipe_of(size: str, fraction: float, sources: "list[Source]",
               chosen: "dict[str, apt.Package]") -> "dict[str, object]":
-    """Everything that determines the corpus."""
-    return {"format": FORMAT, "size": size, "valid_fraction": fraction,
+    """Everything that determines the corpus: our own source, the options, the packages."""
+    code = digest("".join(p.read_text() for p in [Path(__file__), *sorted(TOOLS.glob("corpus/*.py"))]))
+    return {"maker": code[:16], "size": size, "valid_fraction": fraction,
             "packages": [{"source": s.name, "domain": s.domain, "package": chosen[s.name].name,
                           "version": chosen[s.name].version, "licence": s.licence}
                          for s in sources if s.name in chosen]}
@@ -136,9 +137,10 @@ def up_to_date(out: Path, recipe: "dict[str, object]") -> bool:
 
 def write(out: Path, recipe: "dict[str, object]", found: "dict[str, list[split.Row]]",
           fraction: float) -> "dict[str, dict[str, object]]":
-    """Write the corpus beside OUT, then put it in place with a rename."""
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    """Write the corpus beside OUT, then put it in place with renames."""
+    partial, old = out.with_name(f".{out.name}.partial"), out.with_name(f".{out.name}.old")
+    for folder in (partial, old):
+        shutil.rmtree(folder, ignore_errors=True)
     files = {}
     try:
         for domain, rows in found.items():
@@ -148,10 +150,11 @@ def write(out: Path, recipe: "dict[str, object]", found: "dict[str, list[split.R
         (partial / "manifest.json").write_text(
             json.dumps({**recipe, "files": files}, indent=1, ensure_ascii=False) + "\n")
         if out.exists():
-            shutil.rmtree(out)
+            out.rename(old)
         partial.rename(out)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        for folder in (partial, old):
+            shutil.rmtree(folder, ignore_errors=True)
     return files
 
 
@@ -190,14 +193,16 @@ def make(args: argparse.Namespace) -> None:
 def fraction_argument(text: str) -> float:
     value = float(text)
     if not 0 < value <= split.MOST_HELD_OUT:
-        raise argparse.ArgumentTypeError(f"found {text}, expected more than 0 and at most {split.MOST_HELD_OUT}")
+        raise argparse.ArgumentTypeError(
+            f"found {text}, expected more than 0 and at most {split.MOST_HELD_OUT}")
     return value
 
 
 def arguments() -> argparse.Namespace:
     home_cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--out", type=lambda path: Path(path).absolute(), required=True,
+                        help="folder to write")
     parser.add_argument("--size", choices=sorted(DEFAULT_FRACTION, reverse=True), default="small",
                         help="small: about 10 MB; medium: about 100 MB")
     parser.add_argument("--valid-fraction", type=fraction_argument, default=None,

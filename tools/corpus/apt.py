@@ -108,7 +108,8 @@ def read_files(package: Package, cache: Path, patterns: "tuple[str, ...]") -> "d
     """Regular files of a package whose path matches one of the patterns, sorted by path."""
     deb = str(cache / package.file)
     files = {}
-    with subprocess.Popen(("dpkg-deb", "--fsys-tarfile", deb), stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(("dpkg-deb", "--fsys-tarfile", deb), stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL) as process:
         try:
             with tarfile.open(fileobj=process.stdout, mode="r|") as tar:
                 for member in tar:
@@ -116,5 +117,5 @@ def read_files(package: Package, cache: Path, patterns: "tuple[str, ...]") -> "d
                     if member.isfile() and any(fnmatch.fnmatchcase(path, p) for p in patterns):
                         files[path] = _plain(path, tar.extractfile(member).read())
         except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-            raise AptError(f"{deb}: {error}") from None
+            raise AptError(f"{deb}: damaged package: {error}") from None
     return dict(sorted(files.items()))

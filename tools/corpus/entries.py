@@ -5,7 +5,7 @@ import struct
 import unicodedata
 from typing import Iterator
 
-from .text import dedent, join_cjk, reflow
+from .text import dedent, reflow, tidy_punctuation
 
 _ANSI = re.compile(r"\x1b\[[0-9;:]*(?:\x1b\[[0-9;:]*)?[A-Za-z]")
 _DRAWING = re.compile("[\u2500-\u259f]")
@@ -19,7 +19,7 @@ def fortunes(text: str, wrap: int) -> Iterator[str]:
         entry = entry.expandtabs(8).strip("\n")
         if not entry.strip() or _DRAWING.search(entry):
             continue
-        entry = join_cjk(_ATTRIBUTION.sub("-- ", entry))
+        entry = tidy_punctuation(_ATTRIBUTION.sub("-- ", entry))
         body, dash, author = entry.rpartition("\n-- ")
         yield reflow(body, wrap) + dash + author if dash else reflow(entry, wrap)
 
@@ -28,7 +28,7 @@ def foldoc(text: str) -> Iterator[str]:
     """Entries of the Free On-line Dictionary of Computing: headword, blank line, indented body."""
     text = text[text.index("\nFree On-line Dictionary of Computing"):]
     text = re.sub(r"(?m)^ *\(\d{4}-\d\d-\d\d\)$", "", text)
-    text = re.sub(r"[{}]|(?m:(?<=^   )<[^<>\n]*>(?: |$))", "", text)
+    text = re.sub(r"[{}]|(?m:(?<=^   )<[^<>\n]*>(?: |$))|(?<=\d\. )<[^<>\n]*> ?", "", text)
     for entry in re.split(r"\n\n(?=\S)", text):
         yield reflow(dedent(entry.replace("%%%", ", "), 3), 64)
 
@@ -54,7 +54,7 @@ def _accented(match: "re.Match[str]") -> str:
 def gcide(text: str) -> Iterator[str]:
     """Entries of the GNU Collaborative Dictionary, without source lines and pronunciations."""
     text = text[re.search(r"(?m)^[A-Z].* \\", text).start():]
-    text = re.sub(r"\n *\[[^\[\]\n]*(?:Webster|WordNet|PJC|Century)[^\[\]\n]*\](?=\n)", "", text)
+    text = re.sub(r"\n *\[[^\[\]\n]*(?:Webster|WordNet|PJC|Century)[^\[\]\n]*\][^\n]*(?=\n)", "", text)
     text = re.sub(r"\[([^\[\]\s]{2,5})\]", _accented, text)
     text = re.sub(r" ?\\[^\\\n]*\\", "", text)
     text = re.sub(r"[{}]", "", text)
@@ -67,7 +67,7 @@ def jargon(text: str) -> Iterator[str]:
     text = text[text.index("Welcome to the Jargon File", text.index("Welcome to the Jargon File") + 1):]
     text = re.sub(r"(?:\n\n {3}[^\n]{1,48}(?=\n\n)){6,}", "", text)
     text = re.sub(r"[{}]", "", text)
-    for entry in re.split(r"\n(?= {3}:\S)", text):
+    for entry in re.split(r"\n(?= {3}:\S| {20,}\S)", text):
         yield reflow(dedent(entry, 3), 74)
 
 

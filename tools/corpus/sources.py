@@ -8,7 +8,7 @@ import re
 from typing import Callable, Iterator, NamedTuple, Optional
 
 from . import books, entries, rdata, roff, sword, web
-from .text import Doc, cjk_share, join_cjk, pack
+from .text import Doc, cjk_share, drop_untranslated, join_cjk, pack, tidy_punctuation, unix_newlines
 
 Files = "dict[str, bytes]"
 
@@ -18,7 +18,7 @@ _CHINESE = 0.15          # least share of CJK characters in a document that coun
 
 
 def _decode(data: bytes) -> str:
-    return data.decode("utf-8", "replace")
+    return unix_newlines(data.decode("utf-8", "replace"))
 
 
 def _stems(files: Files) -> "dict[str, bytes]":
@@ -40,7 +40,8 @@ def austen(files: Files) -> Iterator[Doc]:
 def moby_dick(files: Files) -> Iterator[Doc]:
     for database in files.values():
         for record in rdata.records(database):
-            yield from books.chapters("Moby Dick", "\n".join(rdata.strings(rdata.unserialize(record))))
+            text = "\n".join(rdata.strings(rdata.unserialize(record)))
+            yield from books.chapters("Moby Dick", unix_newlines(text))
 
 
 def fortunes_zh(files: Files) -> Iterator[Doc]:
@@ -51,8 +52,14 @@ def fortunes_zh(files: Files) -> Iterator[Doc]:
         yield from pack(f"fortunes-zh/{stem}", dict.fromkeys(kept), _ENTRY_GROUP)
 
 
+_UNFIT = frozenset("ascii-art drugs ethnic men-women translate-me".split())
+
+
 def fortunes(files: Files) -> Iterator[Doc]:
+    """All but the files of drawings, of other languages and of jokes about groups of people."""
     for stem, data in _stems(files).items():
+        if stem in _UNFIT:
+            continue
         kept = dict.fromkeys(entries.fortunes(_decode(data), 76))
         yield from pack(f"fortunes/{stem}", kept, _ENTRY_GROUP)
 
@@ -66,11 +73,17 @@ def pages(prefix: str) -> Callable[[Files], Iterator[Doc]]:
     return lambda files: _pages(prefix, files)
 
 
-def pages_zh(prefix: str) -> Callable[[Files], Iterator[Doc]]:
-    return lambda files: (d for d in _pages(prefix, files) if cjk_share(d.text) >= _CHINESE)
+def pages_zh(prefix: str, least_share: float = _CHINESE) -> Callable[[Files], Iterator[Doc]]:
+    """Chinese pages; English that was left standing in them goes."""
+    def extract(files: Files) -> Iterator[Doc]:
+        for name, text in _pages(prefix, files):
+            text = drop_untranslated(text)
+            if cjk_share(text) >= least_share:
+                yield Doc(name, text)
+    return extract
 
 
-_BOILERPLATE = re.compile("版权|COPYRIGHT|跋|中文版|翻译|译|维护|更新|报告|AUTHOR|作者|BUGS REPORT|计划", re.I)
+_BOILERPLATE = re.compile("版权|COPYRIGHT|跋|中文版|译|维护|更新|报告|AUTHOR|作者|计划", re.I)
 
 
 def manpages_zh(files: Files) -> Iterator[Doc]:
@@ -78,7 +91,7 @@ def manpages_zh(files: Files) -> Iterator[Doc]:
         text = roff.page_text(_decode(data))
         if text is None:
             continue
-        parts = re.split(r"\n\n+(?=\S+[^\n]{0,40}\n(?!\n))", join_cjk(text))
+        parts = re.split(r"\n\n+(?=\S+[^\n]{0,40}\n(?!\n))", drop_untranslated(join_cjk(text)))
         kept = (p for p in parts if not _BOILERPLATE.search(p.split("\n", 1)[0][:40]))
         name = "manpages-zh/" + path.rsplit("/", 1)[-1].removesuffix(".gz")
         yield from (d for d in pack(name, kept, 4 * _SECTION_GROUP) if cjk_share(d.text) >= _CHINESE)
@@ -88,21 +101,19 @@ def cataclysm(files: Files) -> Iterator[Doc]:
     """Descriptions from a game: strings long enough to be prose, with nothing to fill in."""
     for data in files.values():
         strings = (re.sub(r"</?color[^>]*>", "", s) for s in entries.translations(data))
-        prose = (s for s in strings if len(s) >= 40 and cjk_share(s) > 0.6 and not re.search(r"[<>%\[{|]", s))
-        yield from pack("cataclysm", dict.fromkeys(map(join_cjk, prose)), _ENTRY_GROUP)
+        prose = (s for s in strings
+                 if len(s) >= 24 and cjk_share(s) > 0.6 and not re.search(r"[<>%\[{|]", s))
+        yield from pack("cataclysm", dict.fromkeys(map(tidy_punctuation, prose)), _ENTRY_GROUP)
 
 
-def bible_texts(prefix: str) -> Callable[[Files], Iterator[Doc]]:
-    return lambda files: _sword(prefix, files)
-
-
-def _sword(prefix: str, files: Files) -> Iterator[Doc]:
-    for path, index in files.items():
-        if not path.endswith("zs"):
-            continue
-        markup = "".join(sword.blocks(index, files[path[:-1] + "z"]))
-        testament = path.rsplit("/", 1)[-1][:2]
-        yield from pack(f"{prefix}/{testament}", sword.osis_text(markup).split("\f"), 2 * _SECTION_GROUP)
+def sword_module(prefix: str) -> Callable[[Files], Iterator[Doc]]:
+    def extract(files: Files) -> Iterator[Doc]:
+        for stem, index in _stems(files).items():
+            if stem.endswith("zs"):                # ot.bzs is the index of ot.bzz
+                data = _stems(files)[stem[:-1] + "z"]
+                pieces = sword.osis_text("".join(sword.blocks(index, data))).split("\f")
+                yield from pack(f"{prefix}/{stem[:2]}", pieces, 2 * _SECTION_GROUP)
+    return extract
 
 
 def dictionary(prefix: str, split: Callable[[str], Iterator[str]]) -> Callable[[Files], Iterator[Doc]]:
@@ -115,15 +126,16 @@ def dictionary(prefix: str, split: Callable[[str], Iterator[str]]) -> Callable[[
 _GENERATED = re.compile(r"pydoc_data/|encodings/(?!__init__|utf|ascii|idna|aliases)|html/entities\.py|"
                         r"lib2to3/tests|/test/|_sysconfigdata|/z?(sys(num|call)|errors|types)_?[^/]*\.go|"
                         r"tables?\.go|/testdata/|opGen|rewrite[A-Z0-9a-z]*\.go|_string\.go|bundle\.go")
-_LARGE_FILE = 200_000    # bytes: past this, source files are mostly tables
+_LICENCE_HEADER = re.compile(r"\A(?://|#) Copyright [^\n]*\n(?:(?://|#)[^\n]*\n)*\n+")
+_LARGE_FILE = 100_000    # bytes: past this, source files are mostly tables
 
 
 def source_files(root: str) -> Callable[[Files], Iterator[Doc]]:
-    """Source code, one document a file, without generated tables."""
+    """Source code, one document a file, without generated tables and licence headers."""
     def extract(files: Files) -> Iterator[Doc]:
         for path, data in files.items():
             if len(data) <= _LARGE_FILE and not _GENERATED.search(path):
-                yield Doc(path.removeprefix(root), _decode(data))
+                yield Doc(path.removeprefix(root), _LICENCE_HEADER.sub("", _decode(data)))
     return extract
 
 
@@ -152,11 +164,11 @@ SOURCES = (
            None, None, "public domain (package MIT)"),
     Source("moby-dick", "english", ("r-cran-tokenizers",), ("*/data/Rdata.rdb",), moby_dick,
            None, None, "public domain (package MIT)"),
-    Source("treasury-of-david", "english", ("sword-comm-tdavid",), ("*/ot.?z?",), bible_texts("tdavid"),
+    Source("treasury-of-david", "english", ("sword-comm-tdavid",), ("*/ot.?z?",), sword_module("tdavid"),
            0, None, "public domain"),
-    Source("concise-commentary", "english", ("sword-comm-mhcc",), ("*/?t.?z?",), bible_texts("mhcc"),
+    Source("concise-commentary", "english", ("sword-comm-mhcc",), ("*/?t.?z?",), sword_module("mhcc"),
            0, None, "public domain"),
-    Source("world-english-bible", "english", ("sword-text-web",), ("*/?t.?z?",), bible_texts("web"),
+    Source("world-english-bible", "english", ("sword-text-web",), ("*/?t.?z?",), sword_module("web"),
            0, None, "public domain"),
     Source("anarchist-faq", "english", ("anarchism",),
            ("*/html/sec*.html", "*/html/append*.html", "*/html/*intro.html"), pages("anarchism"),
@@ -181,7 +193,7 @@ SOURCES = (
     Source("maint-guide", "chinese", ("maint-guide-zh-cn",), ("*.zh-cn.html",), pages_zh("maint-guide"),
            None, None, "GPL-2+"),
     Source("libreoffice-help", "chinese", ("libreoffice-help-zh-cn",), ("*/zh-CN/text/*.html",),
-           pages_zh("libreoffice"), 1250_000, None, "MPL-2.0 and LGPL-3+"),
+           pages_zh("libreoffice", 0.4), 1250_000, None, "MPL-2.0 and LGPL-3+"),
     Source("cataclysm", "chinese", ("cataclysm-dda-data",), ("*/zh_CN/LC_MESSAGES/*.mo",), cataclysm,
            0, None, "CC-BY-SA-3.0"),
     Source("manpages-zh", "chinese", ("manpages-zh",), ("*/man/zh_CN/man?/*.gz",), manpages_zh,

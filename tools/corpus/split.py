@@ -14,7 +14,7 @@ from .text import Doc, digest
 PARTS = ("train", "valid", "test")
 LEAST_HELD_OUT = 50_000      # bytes of a domain in valid, and in test, where the fraction gives fewer
 MOST_HELD_OUT = 0.1          # but never more than this share of a small domain
-_OVERSHOOT = 1.25            # a document that would pass the target by more than this stays in train
+_ALWAYS_FITS = 4_000         # bytes: a document of a small source may be all that it holds out
 
 
 class Row(NamedTuple):
@@ -63,16 +63,28 @@ def held_out_target(total: int, fraction: float) -> int:
     return int(min(max(fraction * total, LEAST_HELD_OUT), MOST_HELD_OUT * total))
 
 
+def held_out(rows: "list[Row]", quota: float) -> "dict[str, str]":
+    """Choose whole documents for valid, then test, in hash order; the part of each by its name.
+
+    A document is taken when at least half of it fits, so that the parts meet the quota on average; one
+    that alone would be most of a part stays in train."""
+    part_of, room = {}, {"valid": quota, "test": quota}
+    for row in by_hash((r for r in rows if r.size <= max(quota / 2, _ALWAYS_FITS)), "split"):
+        part = next((p for p in room if row.size / 2 <= room[p]), None)
+        if part:
+            part_of[row.doc.name] = part
+            room[part] -= row.size
+    return part_of
+
+
 def split(rows: "list[Row]", fraction: float) -> "dict[str, list[Row]]":
-    """Fill valid, then test, with whole documents in hash order; the rest is train."""
-    target = held_out_target(sum(row.size for row in rows), fraction)
-    part_of, room = {}, {"valid": target, "test": target}
-    for row in by_hash(rows, "split"):
-        for part in room:
-            if room[part] > 0 and row.size <= room[part] + (_OVERSHOOT - 1) * target:
-                part_of[row.doc.name] = part
-                room[part] -= row.size
-                break
+    """Divide a domain; each of its sources gives its share of what is held out."""
+    total = sum(row.size for row in rows)
+    share = held_out_target(total, fraction) / total if total else 0.0
+    part_of = {}
+    for source in dict.fromkeys(row.source for row in rows):
+        own = [row for row in rows if row.source == source]
+        part_of.update(held_out(own, share * sum(row.size for row in own)))
     return {part: [row for row in rows if part_of.get(row.doc.name, "train") == part] for part in PARTS}
 
 

@@ -19,19 +19,35 @@ class Doc(NamedTuple):
 
 # Ideographs, kana, and the punctuation that is set in their full-width square.
 _CJK = "\u2e80-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff01-\uff60\U00020000-\U0003ffff"
+_CJK_PUNCT = "\u3000-\u303f\uff00-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
+_QUOTES = "\u2018-\u201d\u2026"         # shared with Latin text: CJK only beside CJK
 _CJK_CHAR = re.compile(f"[{_CJK}]")
-_CJK_GAP = re.compile(f"(?<=[{_CJK}])[ \u3000]+(?=[{_CJK}])")
-_CJK_PUNCT = re.compile(r"[\u3000-\u303f\uff00-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]")
+
+
+def _between(gap: str, some: str, others: str) -> "re.Pattern[str]":
+    """Matches `gap` between a character of one class and one of the other, either way round."""
+    return re.compile(f"(?<=[{some}]){gap}(?=[{others}])|(?<=[{others}]){gap}(?=[{some}])")
+
+
+_BLANKS, _WRAP = "[ \u3000]+", "[ \t]*\n[ \t]*"
+_CJK_GAP = _between(_BLANKS, _CJK, _CJK + _QUOTES)
+_CJK_WRAP = _between(_WRAP, _CJK, _CJK + _QUOTES)
+_PUNCT_GAP = _between(_BLANKS, _CJK_PUNCT, _CJK)
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2028\u2029\u202a-\u202e\u2060\ufeff"
                         "\x00-\x08\x0b-\x1f\x7f-\x9f\ue000-\uf8ff]")
 _ODD_SPACE = re.compile("[\u00a0\u2000-\u200a\u202f\u205f]")
 _KEEP_INDENT = 4      # a line indented by this much was laid out by hand
-_WRAP_SHARE = 0.6     # a line shorter than this share of the text width was ended on purpose
+_SENTENCE_GAP = re.compile(r"(?<=[a-z][.?!,;:]) {2}(?=\S)|(?<=[.?!][\"')]) {2}(?=\S)")
+_WRAP_SHARE = 0.7     # a line shorter than this share of the text width was ended on purpose
+
+
+def unix_newlines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def clean(text: str) -> str:
     """Normalise newlines and blanks; drop what cannot be seen. Ends with exactly one newline."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n")
+    text = unix_newlines(text).replace("\f", "\n")
     text = _ODD_SPACE.sub(" ", _INVISIBLE.sub("", text))
     text = "\n".join(line.rstrip(" \t\u3000") for line in text.split("\n"))
     text = re.sub(r"\n{3,}", "\n\n", text).strip("\n")
@@ -39,8 +55,26 @@ def clean(text: str) -> str:
 
 
 def join_cjk(text: str) -> str:
-    """Remove the blanks between two CJK characters: they come from line breaks in the source."""
+    """Remove all blanks between CJK characters, for sources that put them between words."""
     return _CJK_GAP.sub("", text)
+
+
+def unwrap_cjk(text: str) -> str:
+    """Remove the line breaks between CJK characters that HTML would show as blanks."""
+    return _CJK_WRAP.sub("", text)
+
+
+def tidy_punctuation(text: str) -> str:
+    """Remove the blanks between full-width punctuation and CJK characters."""
+    return _PUNCT_GAP.sub("", text)
+
+
+_UNTRANSLATED = re.compile(r"(?m)^[-\"'(A-Za-z][^\n\u2e80-\uffef]{60,}[.:?!)]$\n*")
+
+
+def drop_untranslated(text: str) -> str:
+    """Remove the lines of English prose that a translation to Chinese still has."""
+    return _UNTRANSLATED.sub("", text)
 
 
 def cjk_share(text: str) -> float:
@@ -58,28 +92,33 @@ def width(line: str) -> int:
 
 def _glue(left: str, right: str) -> str:
     """Join two halves of a wrapped line with a blank where the script wants one."""
-    a, b = left[-1:], right[:1]
-    both_cjk = _CJK_CHAR.match(a) and _CJK_CHAR.match(b)
-    touches_punct = _CJK_PUNCT.match(a) or _CJK_PUNCT.match(b)
-    return left + ("" if both_cjk or touches_punct else " ") + right
+    seam = left[-1:] + "\n" + right[:1]
+    tight = _CJK_WRAP.search(seam) or re.search(f"[{_CJK_PUNCT}]", seam)
+    return left + ("" if tight else " ") + right
 
 
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip(" "))
+def _indented(line: str) -> bool:
+    return line.startswith(" " * _KEEP_INDENT)
 
 
 def reflow(text: str, wrap: int) -> str:
-    """Join lines that were broken only because they reached `wrap` columns."""
+    """Join lines that were broken only because they reached `wrap` columns.
+
+    An indented line stays as it is, unless it is the first of a paragraph that goes on without indent."""
+    full = _WRAP_SHARE * wrap
     out: list[str] = []
     last = ""             # the source line that ended out[-1]; "" forbids a join
-    for line in text.split("\n"):
-        by_hand = _indent(line) >= _KEEP_INDENT or not line.strip()
-        if not by_hand and last and width(last) >= _WRAP_SHARE * wrap:
+    lines = text.split("\n")
+    for line, following in zip(lines, lines[1:] + [""]):
+        opens = (_indented(line) and width(line) >= full and bool(following.strip())
+                 and not _indented(following))
+        by_hand = not line.strip() or _indented(line) and not opens
+        if last and not by_hand and not opens and width(last) >= full:
             out[-1] = _glue(out[-1], line.strip())
         else:
-            out.append(line)
+            out.append(line if by_hand else line.strip())
         last = "" if by_hand else line
-    return "\n".join(out)
+    return _SENTENCE_GAP.sub(" ", "\n".join(out))
 
 
 def dedent(text: str, columns: int) -> str:
