@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "core/fs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -168,6 +169,86 @@ dsm_status dsm_fs_replace(const char *path, const void *data, size_t n, dsm_err 
         return status;
     }
     return dsm_file_commit(&w, err);
+}
+
+dsm_status dsm_fs_copy(const char *to, const char *from, dsm_err *err)
+{
+    dsm_map m;
+    DSM_TRY(dsm_map_open(&m, from, err));
+    dsm_status status = dsm_fs_replace(to, m.data, m.size, err);
+    dsm_map_close(&m);
+    return status;
+}
+
+static bool is_empty_dir(const char *path)
+{
+    DIR *d = opendir(path);
+    if (!d) return false;
+    int n = 0;
+    while (n <= 2 && readdir(d))
+        n++;
+    closedir(d);
+    return n == 2; /* "." and ".." */
+}
+
+static dsm_status already_there(const char *path, dsm_err *err)
+{
+    return dsm_fail(err, DSM_EUSAGE, "%s: exists already and is not overwritten; name a new folder",
+                    path);
+}
+
+dsm_status dsm_folder_begin(dsm_folder_writer *w, const char *path, dsm_err *err)
+{
+    memset(w, 0, sizeof *w);
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    dsm_buf name = {0};
+    dsm_buf_fmt(&name, "%.*s.%ld.tmp", (int)n, path, (long)getpid());
+    w->path = strndup(path, n);
+    if (name.failed || !w->path) {
+        dsm_buf_free(&name);
+        dsm_folder_abandon(w);
+        return dsm_fail(err, DSM_ENOMEM, "%s: out of memory", path);
+    }
+    dsm_status status = DSM_OK;
+    if (dsm_fs_exists(w->path) && !is_empty_dir(w->path))
+        status = already_there(w->path, err);
+    else
+        status = dsm_fs_make_dirs(name.data, err);
+    if (status == DSM_OK)
+        w->temporary = name.data;
+    else {
+        dsm_buf_free(&name);
+        dsm_folder_abandon(w);
+    }
+    return status;
+}
+
+dsm_status dsm_folder_commit(dsm_folder_writer *w, dsm_err *err)
+{
+    dsm_status status = dsm_fs_sync_dir(w->temporary, err);
+    if (status == DSM_OK && rename(w->temporary, w->path) != 0)
+        status = errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR
+                     ? already_there(w->path, err)
+                     : dsm_fail_errno(err, w->path, "create");
+    if (status == DSM_OK) { /* nothing left to remove */
+        free(w->temporary);
+        w->temporary = NULL;
+        char *parent = parent_of(w->path);
+        if (parent) status = dsm_fs_sync_dir(parent, err);
+        free(parent);
+    }
+    dsm_folder_abandon(w);
+    return status;
+}
+
+void dsm_folder_abandon(dsm_folder_writer *w)
+{
+    if (w->temporary) (void)dsm_fs_remove_tree(w->temporary, NULL);
+    free(w->path);
+    free(w->temporary);
+    memset(w, 0, sizeof *w);
 }
 
 dsm_status dsm_fs_make_dirs(const char *path, dsm_err *err)

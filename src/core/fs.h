@@ -41,6 +41,21 @@ void dsm_file_abandon(dsm_file_writer *w); /* accepts a zeroed struct */
 /* fwrite that reports: DSM_EIO with the system's reason (disk full, …). */
 dsm_status dsm_file_write(dsm_file_writer *w, const void *data, size_t n, dsm_err *err);
 
+/* A folder being filled under a temporary name beside its own: begin, write files into
+ * w->temporary, then commit (one rename, made durable) or abandon (remove). What stands at path is
+ * never overwritten: anything but an empty folder there is DSM_EUSAGE. After commit or abandon the
+ * struct is zeroed. */
+typedef struct dsm_folder_writer {
+    char *path, *temporary;
+} dsm_folder_writer;
+
+dsm_status dsm_folder_begin(dsm_folder_writer *w, const char *path, dsm_err *err);
+dsm_status dsm_folder_commit(dsm_folder_writer *w, dsm_err *err);
+void dsm_folder_abandon(dsm_folder_writer *w); /* accepts a zeroed struct */
+
+/* Copy one file, atomically like dsm_fs_replace. */
+dsm_status dsm_fs_copy(const char *to, const char *from, dsm_err *err);
+
 /* Create a folder and its missing parents. */
 dsm_status dsm_fs_make_dirs(const char *path, dsm_err *err);
 bool dsm_fs_exists(const char *path);

@@ -36,6 +36,34 @@ static void replace_is_all_or_nothing(void **state)
     test_remove_dir(dir);
 }
 
+static void folders_appear_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    dsm_err err;
+    char *dir = test_make_dir();
+    char *path = dsm_fs_join(dir, "new/folder");
+    dsm_folder_writer w;
+    assert_ok(dsm_folder_begin(&w, path, &err));
+    assert_ok(dsm_fs_replace(test_path(w.temporary, "file"), "x", 1, &err));
+    assert_false(dsm_fs_exists(path));
+    dsm_folder_abandon(&w);
+    assert_ok(dsm_folder_begin(&w, test_path(dir, "new/folder///"), &err));
+    assert_ok(dsm_fs_replace(test_path(w.temporary, "file"), "x", 1, &err));
+    assert_ok(dsm_folder_commit(&w, &err));
+    assert_true(dsm_fs_exists(test_path(path, "file")));
+    assert_fails(dsm_folder_begin(&w, path, &err), DSM_EUSAGE, "new/folder: exists already");
+    dsm_folder_abandon(&w);
+    assert_fails(dsm_folder_begin(&w, test_path(path, "file"), &err), DSM_EUSAGE, "exists already");
+    /* an empty folder may be filled, unless someone else was faster */
+    assert_int_equal(mkdir(test_path(dir, "empty"), 0777), 0);
+    assert_ok(dsm_folder_begin(&w, test_path(dir, "empty"), &err));
+    assert_ok(dsm_fs_copy(test_path(dir, "empty/theirs"), test_path(path, "file"), &err));
+    assert_fails(dsm_folder_commit(&w, &err), DSM_EUSAGE, "empty: exists already");
+    assert_true(dsm_fs_exists(test_path(dir, "empty/theirs")));
+    free(path);
+    test_remove_dir(dir);
+}
+
 static void maps_files(void **state)
 {
     (void)state;
@@ -111,15 +139,18 @@ static void json_fetches_are_typed(void **state)
     assert_int_equal(n, 5);
     assert_true(x == 1.5 && b);
     assert_string_equal(s, "t");
-    assert_ok(dsm_json_int(o, "z", 0, 10, &n, "conf", &err)); /* null and missing keep the default */
+    assert_ok(
+        dsm_json_int(o, "z", 0, 10, &n, "conf", &err)); /* null and missing keep the default */
     assert_ok(dsm_json_int(o, "missing", 0, 10, &n, "conf", &err));
     assert_int_equal(n, 5);
-    assert_fails(dsm_json_int(o, "n", 6, 10, &n, "conf", &err), DSM_ERANGE, "found 5, expected 6 to 10");
+    assert_fails(dsm_json_int(o, "n", 6, 10, &n, "conf", &err), DSM_ERANGE,
+                 "found 5, expected 6 to 10");
     assert_fails(dsm_json_int(o, "s", 0, 9, &n, "conf", &err), DSM_EFORMAT,
                  "conf: s: found string, expected integer");
     json_decref(o);
     assert_fails(dsm_json_parse(&o, "[1]", 3, "conf", &err), DSM_EFORMAT, "found array");
-    assert_fails(dsm_json_parse(&o, "{\"a\":1,\"a\":2}", 13, "conf", &err), DSM_EFORMAT, "duplicate");
+    assert_fails(dsm_json_parse(&o, "{\"a\":1,\"a\":2}", 13, "conf", &err), DSM_EFORMAT,
+                 "duplicate");
     assert_fails(dsm_json_parse(&o, "{", 1, "conf", &err), DSM_EFORMAT, "line 1");
 }
 
@@ -127,6 +158,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replace_is_all_or_nothing),
+        cmocka_unit_test(folders_appear_whole_or_not_at_all),
         cmocka_unit_test(maps_files),
         cmocka_unit_test(makes_and_removes_trees),
         cmocka_unit_test(a_lock_excludes_another_process),
