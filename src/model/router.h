@@ -38,7 +38,7 @@ typedef struct dsm_route {
     const dsm_real *bias;   /* (E) selection bias or NULL */
     const dsm_real *logit;  /* (T, E) in; NULL for hash */
     dsm_real *score;        /* (T, E) out: affinities (softmax or sigmoid), original, never biased */
-    int32_t *pick;          /* (T, K) out: expert, or -1 */
+    int32_t *pick;          /* (T, K) out: expert, or ~expert when not taken */
     dsm_real *gate;         /* (T, K) out */
     dsm_real *work;         /* (T, E) scratch for biased or masked scores */
 } dsm_route;
@@ -60,7 +60,7 @@ int64_t dsm_router_picks(const dsm_model_config *c);
 
 /* Token dropping (capacity.c): with capacity C = max(1, floor(seq_len·K·factor / E)) per expert and
  * sequence, walk choice k = 0 … K-1, tokens in order (GShard: all first choices before the second), and
- * set the picks beyond C to -1. factor <= 0: nothing. Returns how many were dropped. */
+ * turn the picks beyond C into ~pick. factor <= 0: nothing. Returns how many were dropped. */
 int64_t dsm_capacity_apply(const dsm_route *r, double factor);
 
 #endif
