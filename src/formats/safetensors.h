@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* safetensors files: a strict reader over a mapping, and a writer. Grammar and checks: docs/formats.md. */
+/* safetensors files: a strict reader over a mapping, and a writer. Grammar and checks:
+ * docs/formats.md. */
 #ifndef DSMOE_FORMATS_SAFETENSORS_H
 #define DSMOE_FORMATS_SAFETENSORS_H
 
@@ -7,13 +8,13 @@
 #include "core/fs.h"
 
 typedef struct dsm_st_tensor {
-    const char *name;      /* owned by the file */
-    char dtype_name[12];   /* as the file spells it: "F32", "BF16", … */
-    bool known;            /* dtype is one of ours */
+    const char *name;    /* owned by the file */
+    char dtype_name[12]; /* as the file spells it: "F32", "BF16", … */
+    bool known;          /* dtype is one of ours */
     dsm_dtype dtype;
     int ndim;
     int64_t shape[8];
-    const void *data;      /* in the mapping, no alignment promise */
+    const void *data; /* in the mapping, no alignment promise */
     size_t bytes;
 } dsm_st_tensor;
 
@@ -38,8 +39,9 @@ typedef struct dsm_st_item {
     const void *data;
 } dsm_st_item;
 
-/* Write items (sorted by alignment, then name) and metadata pairs (key, value, …, NULL; "format":"pt" is always
- * added) to path: temporary file, fsync, rename. Converts while streaming. */
+/* Write items (sorted by alignment, then name) and metadata pairs (key, value, …, NULL;
+ * "format":"pt" is always added) to path: temporary file, fsync, rename. Converts while streaming.
+ */
 dsm_status dsm_st_write(const char *path, const dsm_st_item *items, int64_t n,
                         const char *const *metadata, dsm_err *err);
 

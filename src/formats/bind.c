@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+#include "formats/bind.h"
+
+#include "core/buf.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- the check -------------------------------------------------------------------------------- */
+
+enum { SHOWN = 3 }; /* names per complaint */
+
+/* One kind of disagreement between file and model: how often, and the first few names. */
+typedef struct complaint {
+    const char *kind;
+    int64_t n;
+    dsm_buf names;
+} complaint;
+
+static void complain(complaint *c, const char *name, const char *detail)
+{
+    if (c->n++ >= SHOWN) return;
+    dsm_buf_fmt(&c->names, "%s%s%s", c->names.len ? ", " : "", name, detail);
+}
+
+static dsm_status report(complaint *c, size_t n, const char *what, dsm_err *err)
+{
+    dsm_buf all = {0};
+    for (size_t i = 0; i < n; i++) {
+        if (c[i].n > 0)
+            dsm_buf_fmt(&all, "%s%" PRId64 " tensors %s (%s%s)", all.len ? "; " : "", c[i].n,
+                        c[i].kind, c[i].names.data ? c[i].names.data : "",
+                        c[i].n > SHOWN ? ", …" : "");
+        dsm_buf_free(&c[i].names);
+    }
+    dsm_status status = all.len ? dsm_fail(err, DSM_ESHAPE, "%s: %s", what, all.data) : DSM_OK;
+    dsm_buf_free(&all);
+    return status;
+}
+
+static bool same_shape(const dsm_param *p, const dsm_st_tensor *t)
+{
+    if (p->ndim == 1) return t->ndim == 1 && t->shape[0] == p->cols;
+    return t->ndim == 2 && t->shape[0] == p->rows && t->shape[1] == p->cols;
+}
+
+/* ": found [4, 8], config.json says [8, 8]" */
+static void describe_shapes(char *out, size_t size, const dsm_param *p, const dsm_st_tensor *t)
+{
+    dsm_buf b = {0};
+    dsm_buf_str(&b, ": found [");
+    for (int i = 0; i < t->ndim; i++)
+        dsm_buf_fmt(&b, "%s%" PRId64, i ? ", " : "", t->shape[i]);
+    if (p->ndim == 1)
+        dsm_buf_fmt(&b, "], config.json says [%" PRId64 "]", p->cols);
+    else
+        dsm_buf_fmt(&b, "], config.json says [%" PRId64 ", %" PRId64 "]", p->rows, p->cols);
+    snprintf(out, size, "%s", b.data ? b.data : "");
+    dsm_buf_free(&b);
+}
+
+/* A parameter takes any float type; a table of integers only its own. */
+static bool is_readable(const dsm_param *p, const dsm_st_tensor *t)
+{
+    if (!t->known || p->mat.dtype == DSM_I32) return t->known && t->dtype == DSM_I32;
+    return t->dtype == DSM_F32 || t->dtype == DSM_F64 || t->dtype == DSM_BF16 ||
+           t->dtype == DSM_F16;
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+/* Tensors that old or tied checkpoints carry and no model needs. */
+static bool is_ignored(const dsm_model *m, const char *name)
+{
+    if (ends_with(name, ".rotary_emb.inv_freq")) return true;
+    return m->config.tie_word_embeddings && strcmp(name, "lm_head.weight") == 0;
+}
+
+/* Complaints in the order a message lists them. */
+enum { MISSING, UNKNOWN, SHAPE, DTYPE, N_COMPLAINTS };
+
+static void check_params(complaint c[N_COMPLAINTS], const dsm_weights *w, const dsm_model *m)
+{
+    char detail[160];
+    for (int64_t i = 0; i < m->n_params; i++) {
+        const dsm_param *p = &m->params[i];
+        const dsm_st_tensor *t = dsm_weights_find(w, p->name);
+        if (!t) {
+            complain(&c[MISSING], p->name, "");
+        } else if (!same_shape(p, t)) {
+            describe_shapes(detail, sizeof detail, p, t);
+            complain(&c[SHAPE], p->name, detail);
+        } else if (!is_readable(p, t)) {
+            snprintf(detail, sizeof detail, ": %s", t->dtype_name);
+            complain(&c[DTYPE], p->name, detail);
+        }
+    }
+}
+
+static int by_text(const void *a, const void *b)
+{
+    const char *const *x = a, *const *y = b;
+    return strcmp(*x, *y);
+}
+
+static void check_tensors(complaint *unknown, const dsm_weights *w, const dsm_model *m,
+                          const char **sorted)
+{
+    for (int64_t i = 0; i < m->n_params; i++)
+        sorted[i] = m->params[i].name;
+    qsort(sorted, (size_t)m->n_params, sizeof *sorted, by_text);
+    for (int f = 0; f < dsm_weights_files(w); f++) {
+        const dsm_st_file *file = dsm_weights_file(w, f);
+        for (int64_t i = 0; i < dsm_st_count(file); i++) {
+            const char *name = dsm_st_at(file, i)->name;
+            if (!bsearch(&name, sorted, (size_t)m->n_params, sizeof *sorted, by_text) &&
+                !is_ignored(m, name))
+                complain(unknown, name, "");
+        }
+    }
+}
+
+static dsm_status check(const dsm_weights *w, const dsm_model *m, const char *what, dsm_err *err)
+{
+    complaint c[N_COMPLAINTS] = {[MISSING] = {.kind = "missing"},
+                                 [UNKNOWN] = {.kind = "unknown"},
+                                 [SHAPE] = {.kind = "of another shape"},
+                                 [DTYPE] = {.kind = "of an unreadable type"}};
+    const char **sorted = malloc((size_t)m->n_params * sizeof *sorted);
+    if (!sorted) return dsm_fail(err, DSM_ENOMEM, "%s: out of memory", what);
+    check_params(c, w, m);
+    check_tensors(&c[UNKNOWN], w, m, sorted);
+    free(sorted);
+    return report(c, N_COMPLAINTS, what, err);
+}
+
+/* --- the values ------------------------------------------------------------------------------- */
+
+static bool usable_in_place(const dsm_st_tensor *t)
+{
+    return (t->dtype == DSM_REAL_DTYPE || t->dtype != DSM_F64) &&
+           (uintptr_t)t->data % dsm_dtype_size(t->dtype) == 0;
+}
+
+/* A hash table's entries choose experts, so they must be experts. */
+static dsm_status take_table(const dsm_model *m, dsm_param *p, const dsm_st_tensor *t,
+                             const char *what, dsm_err *err)
+{
+    int32_t *out = (void *)(uintptr_t)p->mat.data;
+    memcpy(out, t->data, t->bytes);
+    for (int64_t i = 0; i < p->cols; i++)
+        if (out[i] < 0 || out[i] >= m->config.n_routed_experts)
+            return dsm_fail(err, DSM_EFORMAT,
+                            "%s: %s[%" PRId64 "]: found expert %" PRId32 ", the model has %" PRId64,
+                            what, p->name, i, out[i], m->config.n_routed_experts);
+    return DSM_OK;
+}
+
+static dsm_status take(dsm_bound *b, dsm_model *m, int64_t i, const char *what, dsm_err *err)
+{
+    dsm_param *p = &m->params[i];
+    const dsm_st_tensor *t = dsm_weights_find(b->weights, p->name);
+    if (p->mat.dtype == DSM_I32) return take_table(m, p, t, what, err);
+    void *memory = (void *)(uintptr_t)p->mat.data;
+    if (!memory && usable_in_place(t)) {
+        p->mat = (dsm_mat){t->data, t->dtype, p->rows, p->cols};
+        return DSM_OK;
+    }
+    int64_t n = p->rows * p->cols;
+    if (!memory) {
+        memory = b->copies[i] = malloc((size_t)n * sizeof(dsm_real));
+        if (!memory) return dsm_fail(err, DSM_ENOMEM, "%s: %s: out of memory", what, p->name);
+        p->mat = (dsm_mat){memory, DSM_REAL_DTYPE, p->rows, p->cols};
+    }
+    dsm_dtype_load(memory, t->data, t->dtype, n);
+    return DSM_OK;
+}
+
+dsm_status dsm_bind(dsm_bound *b, dsm_model *m, const char *what, dsm_err *err)
+{
+    DSM_TRY(check(b->weights, m, what, err));
+    b->copies = calloc((size_t)m->n_params + 1, sizeof *b->copies);
+    if (!b->copies) return dsm_fail(err, DSM_ENOMEM, "%s: out of memory", what);
+    b->n_copies = m->n_params;
+    for (int64_t i = 0; i < m->n_params; i++)
+        DSM_TRY(take(b, m, i, what, err));
+    return dsm_model_bind(m, err);
+}
+
+void dsm_bound_close(dsm_bound *b)
+{
+    if (!b) return;
+    for (int64_t i = 0; i < b->n_copies; i++)
+        free(b->copies[i]);
+    free(b->copies);
+    dsm_weights_close(b->weights);
+    free(b);
+}
