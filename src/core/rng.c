@@ -63,7 +63,8 @@ uint64_t dsm_rng_below(const dsm_rng *r, uint64_t index, uint64_t n)
     assert(n >= 1);
     uint32_t w[4];
     dsm_rng_words(r, index, w);
-    return (((uint64_t)w[0] << 32) | w[1]) % n;
+    __extension__ typedef unsigned __int128 wide;
+    return (uint64_t)(((wide)(((uint64_t)w[0] << 32) | w[1]) * n) >> 64);
 }
 
 uint32_t dsm_rng_name(const char *name)

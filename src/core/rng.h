@@ -38,7 +38,7 @@ double dsm_rng_uniform53(const dsm_rng *r, uint64_t index);
 /* Standard normal by Box-Muller in double from words 0…3. */
 double dsm_rng_normal(const dsm_rng *r, uint64_t index);
 
-/* Uniform integer in [0, n), n >= 1, unbiased to 2^-64 · n. */
+/* Uniform integer in [0, n), n >= 1, unbiased to 2^-64 · n: floor(w·n / 2^64) of the 64-bit word w. */
 uint64_t dsm_rng_below(const dsm_rng *r, uint64_t index, uint64_t n);
 
 /* FNV-1a of a name folded to 32 bits, the `step` of DSM_STREAM_INIT. */

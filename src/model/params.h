@@ -5,7 +5,11 @@
  * values lie in one flat array in row order, gradients and moments in arrays of the same layout, so
  * that the optimiser, the clip and a checkpoint are loops over rows. A model opened for inference has
  * no flat array: each row points into a file mapping, in the file's own dtype. Sublayers see only
- * dsm_mat views (kernels.h), so they do not know the difference. */
+ * dsm_mat views (kernels.h), so they do not know the difference.
+ *
+ * Some rows are state that no gradient trains: the selection bias (dsm_real, F32 in files) and the
+ * hash table (I32). Their offset is -1, their mat points at memory the model owns, whatever the flags:
+ * a loader copies into it and never repoints it, a writer stores it in its own dtype. */
 #ifndef DSMOE_MODEL_PARAMS_H
 #define DSMOE_MODEL_PARAMS_H
 
@@ -19,7 +23,7 @@ typedef struct dsm_param {
     char *name;        /* "model.layers.3.mlp.experts.7.gate_proj.weight" */
     int ndim;          /* 1 or 2 */
     int64_t rows, cols;/* (rows, cols), a vector is (1, cols) */
-    int64_t offset;    /* elements from the start of the flat arrays; -1: not trained (bias state) */
+    int64_t offset;    /* elements from the start of the flat arrays; -1: state, see above */
     dsm_init init;
     bool decay;        /* weight decay: matrices yes, norms no */
     dsm_mat mat;       /* where the values are now */
@@ -32,7 +36,7 @@ typedef struct dsm_weight {
 } dsm_weight;
 
 typedef struct dsm_vector {
-    const dsm_real *w; /* (n) always dsm_real: converted at load when the file has another dtype */
+    const dsm_real *w; /* (n) always dsm_real: converted when bound if the file has another dtype */
     dsm_real *dw;
     int64_t n;
 } dsm_vector;
@@ -71,11 +75,12 @@ typedef struct dsm_model {
     dsm_model_config config;
     dsm_param *params;                      /* (n_params) in file-table order */
     int64_t n_params;
-    int64_t n_elements;                     /* of the flat arrays */
+    int64_t n_elements;                     /* of the flat arrays; rows start at multiples of 16 */
     dsm_weight embed, head;                 /* (V, D); tied: the same memory */
     dsm_vector norm;
     dsm_layer_params *layers;               /* (L) */
-    dsm_real *values, *grads;               /* flat arrays, NULL when absent */
+    dsm_real *values, *grads;               /* flat arrays, NULL when absent; zero between rows */
+    dsm_real *vectors;                      /* norms and biases as dsm_real when values == NULL */
     dsm_arena memory, flat;                 /* owners: tables and views; values and gradients */
     void *mapping;                          /* owner of the files' mapping when values == NULL */
     void (*mapping_close)(void *mapping);
@@ -83,25 +88,32 @@ typedef struct dsm_model {
 
 enum {
     DSM_MODEL_VALUES = 1,  /* allocate the flat values (zero) */
-    DSM_MODEL_GRADS = 2    /* and the flat gradients (zero) */
+    DSM_MODEL_GRADS = 2    /* and the flat gradients (zero); needs DSM_MODEL_VALUES */
 };
 
-/* Build table and views for a checked config. Without DSM_MODEL_VALUES every mat.data is NULL until the
- * loader points it at a mapping and calls dsm_model_bind. The hash tables of a hash router are not
- * parameters of the file: see dsm_model_hash_fill. */
+/* Build table and views for a config, which is checked first. Without DSM_MODEL_VALUES every mat.data
+ * but those of state rows is NULL until the loader points it at a mapping and calls dsm_model_bind.
+ * State rows are as dsm_model_reset_state leaves them. */
 dsm_status dsm_model_create(dsm_model **out, const dsm_model_config *c, unsigned flags, dsm_err *err);
 void dsm_model_free(dsm_model *m); /* accepts NULL */
 
-/* Refresh the typed views from params[].mat (after a loader set them). */
+/* Refresh the typed views from params[].mat (after a loader set them). DSM_ESHAPE names a row that has
+ * no data. */
 dsm_status dsm_model_bind(dsm_model *m, dsm_err *err);
 
-/* Random initialisation: N(0, initializer_range) per element i of a parameter as a function of
- * (seed, parameter name, i), norms 1; multiplicative selection bias 1, additive 0. */
+/* Random initialisation of the flat values: N(0, initializer_range) per element i of a parameter as a
+ * function of (seed, parameter name, i), norms 1, biases 0. State rows are reset as at creation. */
 void dsm_model_init_random(dsm_model *m, const dsm_exec *x, uint64_t seed);
 
-/* Fill the hash tables: random (a function of hash_seed, layer, id), or balanced by token counts (V)
- * (Roller et al. 2021: tokens by falling frequency, each to the emptiest expert). counts NULL: all 1. */
-void dsm_model_hash_fill(dsm_model *m, const uint64_t *counts);
+/* State rows at their start: selection bias 1 if multiplicative, else 0; hash tables without counts. */
+void dsm_model_reset_state(dsm_model *m);
+
+/* Hash tables (Roller et al. 2021), for other routers nothing. Reset: random is a function of (hash_seed,
+ * layer, id); balanced takes turns, as for equal frequencies. Balance: a "balanced" table from the
+ * frequencies of token ids, counts (V): tokens by falling frequency, each to the emptiest expert, ties to
+ * the lower id. A run fills it once, from its training data; checkpoints keep it. */
+void dsm_model_hash_reset(dsm_model *m);
+dsm_status dsm_model_hash_balance(dsm_model *m, const uint64_t *counts, dsm_err *err);
 
 dsm_param *dsm_model_find(const dsm_model *m, const char *name); /* NULL if there is none */
 

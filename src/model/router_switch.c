@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* Switch (Fedus et al. 2021, arXiv 2101.03961): the most probable expert alone, weighted by its
+ * probability. In training a capacity per sequence may drop tokens, which then leave by the residual; the
+ * jitter on the router's input is the MoE layer's (jitter.c). */
+#include "kernels/kernels.h"
+#include "model/router_parts.h"
+
+static void gate_token(const dsm_route *r, void *arg, int64_t t)
+{
+    (void)arg;
+    r->gate[t] = r->score[t * r->E + r->pick[t]];
+}
+
+static void forward(const dsm_exec *x, const dsm_route *r)
+{
+    dsm_route_softmax(x, r);
+    x->kernels->topk(x, r->pick, r->logit, r->T, r->E, r->K);
+    dsm_route_tokens(x, r, gate_token, NULL);
+    if (r->mode->training) dsm_capacity_apply(r, r->config->capacity_factor);
+}
+
+typedef struct gradients {
+    const dsm_real *dgate;
+    dsm_real *dscore;
+} gradients;
+
+static void gate_bwd_token(const dsm_route *r, void *arg, int64_t t)
+{
+    const gradients *g = arg;
+    if (r->pick[t] >= 0) g->dscore[t * r->E + r->pick[t]] += g->dgate[t];
+}
+
+static void backward(const dsm_exec *x, const dsm_route *r, dsm_real *dlogit, const dsm_real *dgate,
+                     dsm_real *dscore)
+{
+    dsm_route_tokens(x, r, gate_bwd_token, &(gradients){dgate, dscore});
+    dsm_route_softmax_bwd(x, r, dlogit, dscore);
+}
+
+const dsm_router dsm_router_switch = {
+    .name = "switch", .has_weight = true, .picks = 1, .forward = forward, .backward = backward};
