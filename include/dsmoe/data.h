@@ -30,8 +30,9 @@ typedef struct dsm_corpus_options {
 
 void dsm_corpus_defaults(dsm_corpus_options *o);
 
-/* inputs: files and folders (walked in byte order of names; known endings only, others named in the
- * error). Bounded memory: one document at a time, at most 1 GiB. */
+/* inputs: files and folders. Folders are walked in byte order of names; hidden files and unknown
+ * endings inside them are passed over. A named file of unknown ending is plain text unless it looks
+ * binary. Bounded memory: one document at a time, at most 1 GiB. */
 dsm_status dsm_corpus_open(dsm_corpus **out, const char *const *inputs, size_t n_inputs,
                            const dsm_corpus_options *o, dsm_err *err);
 void dsm_corpus_close(dsm_corpus *c); /* accepts NULL */
@@ -63,7 +64,8 @@ typedef struct dsm_prepare_options {
     bool prepend_bos;          /* begin each document with BOS, false */
     uint64_t shard_tokens;     /* tokens per shard file, 64 Mi */
     int n_threads;
-    void (*progress)(void *arg, double done, double total, uint64_t tokens); /* may be NULL */
+    /* Bytes of input read and to read, tokens so far; called often. May be NULL. */
+    void (*progress)(void *arg, double done, double total, uint64_t tokens);
     void *progress_arg;
 } dsm_prepare_options;
 
@@ -76,13 +78,17 @@ typedef struct dsm_data_info {
 
 void dsm_prepare_defaults(dsm_prepare_options *o);
 
-/* One pass, bounded memory. The folder appears by one rename when complete; an existing data set at
- * out_dir is DSM_EUSAGE. valid may be NULL. */
+/* One pass, bounded memory. The folder appears by one rename when complete; anything that exists at
+ * out_dir is DSM_EUSAGE and stays as it is. A copy of the tokenizer lies in each data set. The files
+ * depend on the text and the options, not on threads. train, valid and stats may be NULL. */
 dsm_status dsm_data_prepare(const dsm_tokenizer *t, const char *const *inputs, size_t n_inputs,
                             const dsm_prepare_options *o, dsm_data_info *train,
                             dsm_data_info *valid, dsm_corpus_stats *stats, dsm_err *err);
 
 dsm_status dsm_data_get_info(dsm_data_info *info, const char *dir, dsm_err *err);
+
+/* Read a whole data set: checksums, every token id, the document index. */
+dsm_status dsm_data_check(const char *dir, dsm_err *err);
 
 /* --- loader ----------------------------------------------------------------------------------- */
 
