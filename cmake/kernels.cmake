@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 # Kernels: the truth (ref/, sums in double, no contraction), the same files compiled once more per
-# instruction set with another name suffix, and hand-written files (one per instruction set) in x86/.
+# instruction set with another name suffix, the algorithms over micro-kernel tiles (tiled/), compiled
+# per instruction set as well, and hand-written files (one per instruction set) in x86/.
 # All objects end in DSMOE_KERNEL_OBJECTS.
 file(GLOB KERNEL_COMMON CONFIGURE_DEPENDS src/kernels/*.c)
 file(GLOB KERNEL_REF CONFIGURE_DEPENDS src/kernels/ref/*.c)
+file(GLOB KERNEL_TILED CONFIGURE_DEPENDS src/kernels/tiled/*.c)
 file(GLOB KERNEL_AVX2 CONFIGURE_DEPENDS src/kernels/x86/*_avx2.c)
 file(GLOB KERNEL_AVX512 CONFIGURE_DEPENDS src/kernels/x86/*_avx512.c)
 
@@ -25,10 +27,10 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(tier -O3 -ffp-contract=fast -fopenmp-simd)
   file(GLOB KERNEL_X86_INIT CONFIGURE_DEPENDS src/kernels/x86/init_x86.c)
   dsmoe_kernel_objects(kernels_x86_init "${KERNEL_X86_INIT}" "")
-  dsmoe_kernel_objects(kernels_ref_avx2 "${KERNEL_REF}" "${tier};${avx2};-DDSM_VARIANT=avx2;-DDSM_FAST_TIER")
-  dsmoe_kernel_objects(kernels_ref_avx512 "${KERNEL_REF}" "${tier};${avx512};-DDSM_VARIANT=avx512;-DDSM_FAST_TIER")
-  dsmoe_kernel_objects(kernels_avx2 "${KERNEL_AVX2}" "${tier};${avx2}")
-  dsmoe_kernel_objects(kernels_avx512 "${KERNEL_AVX512}" "${tier};${avx512}")
+  dsmoe_kernel_objects(kernels_avx2 "${KERNEL_REF};${KERNEL_TILED};${KERNEL_AVX2}"
+    "${tier};${avx2};-DDSM_VARIANT=avx2;-DDSM_FAST_TIER")
+  dsmoe_kernel_objects(kernels_avx512 "${KERNEL_REF};${KERNEL_TILED};${KERNEL_AVX512}"
+    "${tier};${avx512};-DDSM_VARIANT=avx512;-DDSM_FAST_TIER")
 endif()
 
 # The double oracle of the gradient tests: core, the truth and the model, all in double.

@@ -1,16 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /* Which slots AVX2 and AVX-512 take. Later lines win, so the order is from plain to best. */
 #include "kernels/init.h"
+#include "kernels/tiled/tile.h"
+
+/* Slots with a tiled algorithm (tiled/) over hand-written micro-kernels (gemm_<isa>.c). */
+#define TILED_LIST(X) X(linear) X(linear_input) X(linear_weight)
 
 #define X(op) dsm_##op##_fn dsm_##op##_avx2, dsm_##op##_avx512;
 DSM_KERNEL_LIST(X)
 #undef X
+#define X(op) dsm_##op##_fn dsm_##op##_tiled_avx2, dsm_##op##_tiled_avx512;
+TILED_LIST(X)
+#undef X
+extern const dsm_tile dsm_tile_avx2, dsm_tile_avx512;
+
+static void note_tile(dsm_kernels *k, const dsm_tile *t)
+{
+    k->tile_m = t->rows;
+    k->tile_n = (int64_t)t->vectors * t->lanes;
+    k->block_k = t->block_k;
+}
 
 static void kernels_avx2(dsm_kernels *k)
 {
 #define X(op) DSM_KERNEL_SET(k, op, dsm_##op##_avx2, "avx2");
     DSM_KERNEL_LIST(X)
 #undef X
+#define X(op) DSM_KERNEL_SET(k, op, dsm_##op##_tiled_avx2, "avx2 tiled");
+    TILED_LIST(X)
+#undef X
+    note_tile(k, &dsm_tile_avx2);
 }
 
 static void kernels_avx512(dsm_kernels *k)
@@ -18,6 +37,10 @@ static void kernels_avx512(dsm_kernels *k)
 #define X(op) DSM_KERNEL_SET(k, op, dsm_##op##_avx512, "avx512");
     DSM_KERNEL_LIST(X)
 #undef X
+#define X(op) DSM_KERNEL_SET(k, op, dsm_##op##_tiled_avx512, "avx512 tiled");
+    TILED_LIST(X)
+#undef X
+    note_tile(k, &dsm_tile_avx512);
 }
 
 void dsm_kernels_x86(dsm_kernels *k, unsigned flags)

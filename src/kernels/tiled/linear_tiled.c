@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/* Grouped linear maps over micro-kernel tiles.
+ *
+ * forward and input: C (rows, n) = A (rows, k) · B (k, n), B being wᵀ or w. An item is (block of rows
+ * of one group, panel of columns). It packs its panel of B, `block_k` deep, into the first-level
+ * cache and sweeps the rows over it; A is read where it stands, through one pointer per row, so a row
+ * map costs nothing and a gather copy is never made. Every panel is packed once per block of rows;
+ * groups of very different size still give items of about equal size, so a heavy expert idles no
+ * core. Groups of a few rows (decoding) go by dot products straight from the stored weights.
+ *
+ * weight: dw (n, k) += dyᵀ · x. An item is a tile of dw of one group; dy and x are packed `block_k`
+ * rows at a time, so the rows that a map gathers are copied once per tile, in cache.
+ *
+ * Every output element belongs to one item and is summed in ascending k: results do not depend on
+ * threads. The scheme is that of Goto & van de Geijn ("Anatomy of High-Performance Matrix
+ * Multiplication", 2008) with the roles of its A and B exchanged. */
+#include "kernels/chunk.h"
+#include "kernels/tiled/tiled.h"
+
+#include <assert.h>
+
+enum {
+    BLOCK_M = 512,         /* rows that share one packing of a panel */
+    WEIGHT_N = 96,         /* rows and */
+    WEIGHT_PANELS = 4,     /* panels of a tile of dw */
+};
+
+/* ---- cutting a matrix into blocks -------------------------------------------------------------- */
+
+/* n columns as panels of nearly equal width, whole vectors each but the last. */
+static int64_t panel_count(int64_t n)
+{
+    return dsm_chunk_count(dsm_chunk_count(n, DSM_K(tile).lanes), DSM_K(tile).vectors);
+}
+
+static dsm_range panel_columns(int64_t n, int64_t p)
+{
+    int64_t lanes = DSM_K(tile).lanes, vectors = dsm_chunk_count(n, lanes), panels = panel_count(n);
+    dsm_range c = {p * vectors / panels * lanes, (p + 1) * vectors / panels * lanes};
+    if (c.end > n) c.end = n;
+    return c;
+}
+
+static int64_t panel_width(dsm_range columns)
+{
+    return dsm_chunk_count(columns.end - columns.begin, DSM_K(tile).lanes) * DSM_K(tile).lanes;
+}
+
+/* The depth of one packed block: K cut evenly, whole quads. */
+static int64_t depth(int64_t K)
+{
+    int64_t blocks = dsm_chunk_count(K, DSM_K(tile).block_k);
+    return blocks ? dsm_chunk_count(dsm_chunk_count(K, blocks), 4) * 4 : 0;
+}
+
+/* Blocks of rows of all groups under one numbering without a table: group g starts at number
+ * begin[g] / BLOCK_M + g. That leaves it room for all its blocks; the few numbers that no block
+ * takes are empty items. */
+static int64_t first_block(const dsm_linear *op, int64_t g)
+{
+    return op->begin[g] / BLOCK_M + g;
+}
+
+static int64_t group_of_block(const dsm_linear *op, int64_t block)
+{
+    int64_t lo = 0, hi = op->n_groups - 1;
+    while (lo < hi) {
+        int64_t mid = (lo + hi + 1) / 2;
+        if (first_block(op, mid) <= block)
+            lo = mid;
+        else
+            hi = mid - 1;
+    }
+    return lo;
+}
+
+/* ---- forward and input ------------------------------------------------------------------------- */
+
+typedef struct linear_job {
+    const dsm_exec *x;
+    const dsm_linear *op;
+    bool input;   /* C is dx, not y */
+    int64_t n, k; /* columns of C; length of its sums */
+} linear_job;
+
+typedef struct linear_item {
+    const dsm_mat *w;
+    dsm_range rows, columns;
+} linear_item;
+
+static const float *x_row(const dsm_linear *op, int64_t r)
+{
+    return op->x + (op->x_rows ? op->x_rows[r] : r) * op->x_rs;
+}
+
+static const float *a_row(const linear_job *j, int64_t r)
+{
+    return j->input ? j->op->y + r * j->op->y_rs : x_row(j->op, r);
+}
+
+static float *c_row(const linear_job *j, int64_t r)
+{
+    return j->input ? j->op->dx + r * j->op->dx_rs : j->op->y + r * j->op->y_rs;
+}
+
+static int64_t c_stride(const linear_job *j)
+{
+    return j->input ? j->op->dx_rs : j->op->y_rs;
+}
+
+static const void *weight_at(const dsm_mat *w, int64_t row, int64_t column)
+{
+    return (const char *)w->data + (size_t)(row * w->cols + column) * dsm_dtype_size(w->dtype);
+}
+
+static void pack_panel(const linear_job *j, const linear_item *it, dsm_range k, float *panel)
+{
+    int64_t width = panel_width(it->columns), n = it->columns.end - it->columns.begin;
+    const dsm_mat *w = it->w;
+    if (!j->input) {
+        DSM_K(tile).pack_transposed(panel, width, weight_at(w, it->columns.begin, k.begin), w->dtype,
+                                    w->cols, n, k.end - k.begin);
+        return;
+    }
+    for (int64_t p = k.begin; p < k.end; p++)
+        DSM_K(tile).pack_row(panel + (p - k.begin) * width, width,
+                             weight_at(w, p, it->columns.begin), w->dtype, n);
+}
+
+static void sweep_rows(const linear_job *j, const linear_item *it, dsm_range k, const float *panel)
+{
+    int64_t vectors = panel_width(it->columns) / DSM_K(tile).lanes;
+    dsm_tile_fn *const *kernels = DSM_K(tile).by_rows[vectors - 1];
+    const float *a[DSM_TILE_MAX_ROWS];
+    for (int64_t r = it->rows.begin; r < it->rows.end; r += DSM_K(tile).rows) {
+        int rows = it->rows.end - r < DSM_K(tile).rows ? (int)(it->rows.end - r) : DSM_K(tile).rows;
+        for (int i = 0; i < rows; i++)
+            a[i] = a_row(j, r + i) + k.begin;
+        kernels[rows - 1](k.end - k.begin, a, panel, c_row(j, r) + it->columns.begin, c_stride(j),
+                          it->columns.end - it->columns.begin, j->op->accumulate || k.begin > 0);
+    }
+}
+
+static void few_rows(const linear_job *j, const linear_item *it)
+{
+    int64_t m = it->rows.end - it->rows.begin;
+    const float *a[DSM_DOT_MAX_ROWS];
+    for (int64_t i = 0; i < m; i++)
+        a[i] = a_row(j, it->rows.begin + i);
+    DSM_K(tile).dot[m - 1](j->k, a, weight_at(it->w, it->columns.begin, 0), it->w->dtype,
+                           it->columns.end - it->columns.begin,
+                           c_row(j, it->rows.begin) + it->columns.begin, c_stride(j),
+                           j->op->accumulate);
+}
+
+static void linear_run_item(void *arg, int64_t item, int worker)
+{
+    const linear_job *j = arg;
+    const dsm_linear *op = j->op;
+    int64_t panels = panel_count(j->n), block = item / panels, g = group_of_block(op, block);
+    int64_t group_rows = op->begin[g + 1] - op->begin[g];
+    linear_item it = {&op->w[g], dsm_chunk(group_rows, BLOCK_M, block - first_block(op, g)),
+                      panel_columns(j->n, item % panels)};
+    if (it.rows.begin >= it.rows.end) return;
+    it.rows.begin += op->begin[g];
+    it.rows.end += op->begin[g];
+    if (!j->input && group_rows <= DSM_DOT_MAX_ROWS) {
+        few_rows(j, &it);
+        return;
+    }
+    float *panel = dsm_exec_scratch(j->x, worker);
+    int64_t step = depth(j->k);
+    for (int64_t k = 0; k < j->k; k += step) {
+        dsm_range block_k = {k, k + step < j->k ? k + step : j->k};
+        pack_panel(j, &it, block_k, panel);
+        sweep_rows(j, &it, block_k, panel);
+    }
+}
+
+static void linear_run(const dsm_exec *x, const dsm_linear *op, bool input)
+{
+    linear_job j = {x, op, input, input ? op->K : op->N, input ? op->N : op->K};
+    int64_t blocks = first_block(op, op->n_groups);
+    dsm_pool_run(x->pool, blocks * panel_count(j.n), linear_run_item, &j);
+}
+
+void DSM_K(linear_tiled)(const dsm_exec *x, const dsm_linear *op)
+{
+    linear_run(x, op, false);
+}
+
+void DSM_K(linear_input_tiled)(const dsm_exec *x, const dsm_linear *op)
+{
+    linear_run(x, op, true);
+}
+
+/* ---- weight ------------------------------------------------------------------------------------ */
+
+typedef struct weight_job {
+    const dsm_exec *x;
+    const dsm_linear *op;
+    int64_t n_step, n_tiles; /* rows of dw per tile; tiles */
+    int64_t panels, k_tiles; /* panels of K in all; tiles of up to WEIGHT_PANELS */
+} weight_job;
+
+/* dy of rows r, columns n as by-panel A: for each tile->rows columns, for each r, those columns. */
+static void pack_dy(const dsm_linear *op, dsm_range r, dsm_range n, float *a)
+{
+    const int64_t rows = DSM_K(tile).rows, len = r.end - r.begin;
+    for (int64_t p = 0; p < len; p++) {
+        const float *dy = op->y + (r.begin + p) * op->y_rs;
+        float *to = a + p * rows;
+        int64_t c = n.begin;
+        for (; c + rows <= n.end; c += rows, to += len * rows)
+            memcpy(to, dy + c, (size_t)rows * sizeof *to);
+        if (c < n.end) memcpy(to, dy + c, (size_t)(n.end - c) * sizeof *to);
+    }
+}
+
+static void pack_x(const dsm_linear *op, dsm_range r, dsm_range columns, float *panel)
+{
+    int64_t width = panel_width(columns);
+    for (int64_t i = r.begin; i < r.end; i++)
+        DSM_K(tile).pack_row(panel + (i - r.begin) * width, width, x_row(op, i) + columns.begin,
+                             DSM_F32, columns.end - columns.begin);
+}
+
+static void sweep_weight(const dsm_linear *op, float *dw, int64_t len, dsm_range n,
+                         dsm_range columns, const float *a, const float *panel)
+{
+    int64_t vectors = panel_width(columns) / DSM_K(tile).lanes;
+    dsm_tile_fn *const *kernels = DSM_K(tile).by_panel[vectors - 1];
+    for (int64_t c = n.begin; c < n.end; c += DSM_K(tile).rows, a += len * DSM_K(tile).rows) {
+        int rows = n.end - c < DSM_K(tile).rows ? (int)(n.end - c) : DSM_K(tile).rows;
+        kernels[rows - 1](len, &a, panel, dw + c * op->K + columns.begin, op->K,
+                          columns.end - columns.begin, true);
+    }
+}
+
+static void weight_run_item(void *arg, int64_t item, int worker)
+{
+    const weight_job *j = arg;
+    const dsm_linear *op = j->op;
+    int64_t g = item / (j->n_tiles * j->k_tiles), tile = item % (j->n_tiles * j->k_tiles);
+    dsm_range n = dsm_chunk(op->N, j->n_step, tile / j->k_tiles);
+    int64_t kt = tile % j->k_tiles;
+    int64_t first = kt * j->panels / j->k_tiles, last = (kt + 1) * j->panels / j->k_tiles;
+    int64_t R = op->begin[g + 1] - op->begin[g], step = depth(R);
+    float *panel = dsm_exec_scratch(j->x, worker);
+    float *a = panel + DSM_K(tile).block_k * DSM_K(tile).vectors * DSM_K(tile).lanes;
+    for (int64_t at = 0; at < R; at += step) {
+        dsm_range r = {op->begin[g] + at, op->begin[g] + (at + step < R ? at + step : R)};
+        pack_dy(op, r, n, a);
+        for (int64_t p = first; p < last; p++) {
+            dsm_range columns = panel_columns(op->K, p);
+            pack_x(op, r, columns, panel);
+            sweep_weight(op, op->dw[g], r.end - r.begin, n, columns, a, panel);
+        }
+    }
+}
+
+void DSM_K(linear_weight_tiled)(const dsm_exec *x, const dsm_linear *op)
+{
+    weight_job j = {.x = x, .op = op};
+    int64_t rows = DSM_K(tile).rows;
+    j.n_tiles = dsm_chunk_count(op->N, WEIGHT_N);
+    j.n_step = dsm_chunk_count(dsm_chunk_count(op->N, j.n_tiles), rows) * rows;
+    j.n_tiles = dsm_chunk_count(op->N, j.n_step);
+    j.panels = panel_count(op->K);
+    j.k_tiles = dsm_chunk_count(j.panels, WEIGHT_PANELS);
+    dsm_pool_run(x->pool, op->n_groups * j.n_tiles * j.k_tiles, weight_run_item, &j);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* The micro-kernels that the tiled algorithms (linear_tiled.c, attn_tiled.c) are built from: what an
+ * instruction set has to provide by hand.
+ *
+ * A panel holds B of C = A·B as the inner loop reads it: for each k, `width` = vectors·lanes floats,
+ * zeros past the last column. A stays where it is, one pointer per row, or is a panel as well. */
+#ifndef DSMOE_KERNELS_TILED_TILE_H
+#define DSMOE_KERNELS_TILED_TILE_H
+
+#include "core/dtype.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    DSM_TILE_MAX_ROWS = 8,
+    DSM_TILE_MAX_VECTORS = 3,
+    DSM_DOT_MAX_ROWS = 8 /* of the few-rows path */
+};
+
+/* c[i][j] (=|+=) Σ_k a[i][k] · b[k][j] for the kernel's rows i and j < n <= width.
+ * By rows: a[i] points to row i. By panel: a[0] holds, for each k, tile->rows floats. */
+typedef void dsm_tile_fn(int64_t k, const float *const *a, const float *b, float *c, int64_t c_rs,
+                         int64_t n, bool accumulate);
+
+/* y[i·y_rs + j] (=|+=) <x[i], w_j> for m rows x and n rows w_j of K stored elements. */
+typedef void dsm_dot_fn(int64_t K, const float *const *x, const void *w, dsm_dtype t, int64_t n,
+                        float *y, int64_t y_rs, bool accumulate);
+
+typedef struct dsm_tile {
+    int rows, lanes, vectors; /* of the largest kernel: rows × (vectors · lanes) accumulators */
+    int64_t block_k;          /* a panel of this many k stays in the first-level cache */
+    dsm_tile_fn *by_rows[DSM_TILE_MAX_VECTORS][DSM_TILE_MAX_ROWS];  /* [vectors-1][rows-1] */
+    dsm_tile_fn *by_panel[DSM_TILE_MAX_VECTORS][DSM_TILE_MAX_ROWS];
+    dsm_dot_fn *dot[DSM_DOT_MAX_ROWS]; /* [m-1] */
+
+    /* panel[k][j] = src[j][k] for j < n (zero up to width), k < K; row stride rs in elements. */
+    void (*pack_transposed)(float *panel, int64_t width, const void *src, dsm_dtype t, int64_t rs,
+                            int64_t n, int64_t K);
+    /* panel[k][j] = row_k[j] for j < n (zero up to width). */
+    void (*pack_row)(float *panel_row, int64_t width, const void *row, dsm_dtype t, int64_t n);
+} dsm_tile;
+
+#endif

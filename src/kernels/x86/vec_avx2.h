@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* A vector of 8 floats: the names tile_body.h is written in, for AVX2 with FMA and F16C. */
+#ifndef DSMOE_KERNELS_X86_VEC_AVX2_H
+#define DSMOE_KERNELS_X86_VEC_AVX2_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+enum { LANES = 8 };
+typedef __m256 vec;
+typedef __m256i vec_mask;
+
+static inline vec_mask vec_first(int64_t n) /* the lanes below n */
+{
+    int count = n >= LANES ? LANES : (int)n;
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+static inline vec vec_zero(void) { return _mm256_setzero_ps(); }
+static inline vec vec_set1(float x) { return _mm256_set1_ps(x); }
+static inline vec vec_load(const float *p) { return _mm256_loadu_ps(p); }
+static inline vec vec_load_masked(const float *p, vec_mask m) { return _mm256_maskload_ps(p, m); }
+static inline void vec_store(float *p, vec v) { _mm256_storeu_ps(p, v); }
+static inline void vec_store_masked(float *p, vec_mask m, vec v) { _mm256_maskstore_ps(p, m, v); }
+static inline vec vec_add(vec a, vec b) { return _mm256_add_ps(a, b); }
+static inline vec vec_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); } /* a·b + c */
+
+static inline float vec_sum(vec v)
+{
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    s = _mm_add_ss(s, _mm_movehdup_ps(s));
+    return _mm_cvtss_f32(s);
+}
+
+static inline vec vec_load_bf16(const uint16_t *p)
+{
+    __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+
+static inline vec vec_load_f16(const uint16_t *p)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const void *)p));
+}
+
+/* Lane group L (4 floats) is q[L]. */
+static inline vec vec_from_quads(const __m128 q[LANES / 4])
+{
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(q[0]), q[1], 1);
+}
+
+static inline vec vec_unpack_lo(vec a, vec b) { return _mm256_unpacklo_ps(a, b); }
+static inline vec vec_unpack_hi(vec a, vec b) { return _mm256_unpackhi_ps(a, b); }
+
+static inline vec vec_unpack_lo2(vec a, vec b) /* pairs of floats */
+{
+    return _mm256_castpd_ps(_mm256_unpacklo_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)));
+}
+
+static inline vec vec_unpack_hi2(vec a, vec b)
+{
+    return _mm256_castpd_ps(_mm256_unpackhi_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)));
+}
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* A vector of 16 floats: the names tile_body.h is written in, for AVX-512. */
+#ifndef DSMOE_KERNELS_X86_VEC_AVX512_H
+#define DSMOE_KERNELS_X86_VEC_AVX512_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+enum { LANES = 16 };
+typedef __m512 vec;
+typedef __mmask16 vec_mask;
+
+static inline vec_mask vec_first(int64_t n) /* the lanes below n */
+{
+    return (vec_mask)(n >= LANES ? 0xFFFFu : (1u << n) - 1u);
+}
+
+static inline vec vec_zero(void) { return _mm512_setzero_ps(); }
+static inline vec vec_set1(float x) { return _mm512_set1_ps(x); }
+static inline vec vec_load(const float *p) { return _mm512_loadu_ps(p); }
+static inline vec vec_load_masked(const float *p, vec_mask m) { return _mm512_maskz_loadu_ps(m, p); }
+static inline void vec_store(float *p, vec v) { _mm512_storeu_ps(p, v); }
+static inline void vec_store_masked(float *p, vec_mask m, vec v) { _mm512_mask_storeu_ps(p, m, v); }
+static inline vec vec_add(vec a, vec b) { return _mm512_add_ps(a, b); }
+static inline vec vec_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); } /* a·b + c */
+static inline float vec_sum(vec v) { return _mm512_reduce_add_ps(v); }
+
+static inline vec vec_load_bf16(const uint16_t *p)
+{
+    __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+
+static inline vec vec_load_f16(const uint16_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)p));
+}
+
+/* Lane group L (4 floats) is q[L]. */
+static inline vec vec_from_quads(const __m128 q[LANES / 4])
+{
+    vec v = _mm512_castps128_ps512(q[0]);
+    v = _mm512_mask_broadcast_f32x4(v, 0x00F0, q[1]);
+    v = _mm512_mask_broadcast_f32x4(v, 0x0F00, q[2]);
+    return _mm512_mask_broadcast_f32x4(v, 0xF000, q[3]);
+}
+
+static inline vec vec_unpack_lo(vec a, vec b) { return _mm512_unpacklo_ps(a, b); }
+static inline vec vec_unpack_hi(vec a, vec b) { return _mm512_unpackhi_ps(a, b); }
+
+static inline vec vec_unpack_lo2(vec a, vec b) /* pairs of floats */
+{
+    return _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+}
+
+static inline vec vec_unpack_hi2(vec a, vec b)
+{
+    return _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+}
+
+#endif
