@@ -28,7 +28,7 @@ BASE_RECIPE = {
     "peak_lr": 0.01, "warmup": 3, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8,
     "weight_decay": 0.1, "clip": 1.0,
     "expert": 0.0, "device": 0.0, "communication": 0.0, "z": 0.0,
-    "bias_rate": 0.0, "bias_update": "sign",
+    "bias_rate": 0.0, "bias_rule": "sign",
     "devices": 1, "device_limit": 1, "scope": "sequence",
 }
 
@@ -86,14 +86,14 @@ CASES = [
     Case("sigmoid_proportional", "loss-free: bias moves by the relative error of the load",
          config={"scoring_func": "sigmoid"},
          own={"router": "sigmoid", "selection_bias": "additive"},
-         recipe={"bias_rate": 0.02, "bias_update": "proportional"}, min_margin=2e-4),
+         recipe={"bias_rate": 0.02, "bias_rule": "proportional"}, min_margin=2e-4),
     Case("sigmoid_multiplicative", "loss-free: selection on score times bias, bias starts at one",
          config={"scoring_func": "sigmoid"},
          own={"router": "sigmoid", "selection_bias": "multiplicative"},
          recipe={"bias_rate": 0.02}, min_margin=2e-4),
     Case("softmax_lossfree", "loss-free over softmax scores, proportional update",
          own={"router": "softmax", "selection_bias": "additive"},
-         recipe={"bias_rate": 0.01, "bias_update": "proportional"}, min_margin=2e-4),
+         recipe={"bias_rate": 0.01, "bias_rule": "proportional"}, min_margin=2e-4),
 
     Case("gshard", "top-2, raw gates, expert-level loss, no shared expert",
          config=NO_SHARED, own={"router": "gshard"}, recipe=EXPERT_LOSS),

@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Write the golden vectors of tests/golden from the independent PyTorch model.
 
-    python3 -m venv venv && venv/bin/pip install -r tools/requirements.txt
-    venv/bin/python tools/make_golden.py                 # all cases
-    venv/bin/python tools/make_golden.py softmax switch  # some
-    venv/bin/python tools/make_golden.py --self-check    # this model against transformers
+    tools/python.sh tools/make_golden.py                 # all cases; makes .venv at first use
+    tools/python.sh tools/make_golden.py softmax switch  # some
+    tools/python.sh tools/make_golden.py --self-check    # this model against transformers
 
 Everything is computed in float64 from float32 parameters and stored as float32, so a stored value
 is the true one up to half a unit in the last place. The same run in float32 measures how far honest
@@ -59,7 +58,7 @@ def token_counts(cfg, data):
 
 
 def make_state(cfg, recipe, data, dtype):
-    """Loss-free biases at their start; hash tables, the balanced one from the data's frequencies."""
+    """Loss-free biases at their start; hash tables, balanced by the data's frequencies."""
     start = 1.0 if cfg.selection_bias == "multiplicative" else 0.0
     moe_layers = [i for i in range(cfg.L) if cfg.is_moe(i) and cfg.E]
     bias, table = {}, {}
@@ -133,7 +132,7 @@ def train(case, recipe, dtype, min_margin):
         lr = recipe["peak_lr"] * min(1.0, (step + 1) / recipe["warmup"])
         optimiser.step(lr, min(1.0, recipe["clip"] / norm))
         for layer in state.bias:
-            state.bias[layer] = gr.update_bias(recipe["bias_update"], state.bias[layer],
+            state.bias[layer] = gr.update_bias(recipe["bias_rule"], state.bias[layer],
                                                routings[layer].pick, recipe["bias_rate"])
 
     if cfg.capacity_factor and not 0.1 < np.mean(dropped) < 0.5:
