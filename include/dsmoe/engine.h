@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* A loaded model that continues text.
+ *
+ * An engine is a model, its tokenizer and the threads it runs on. A session is one sequence: its
+ * key and value cache, and the logits after its last token. One thread at a time may use an engine
+ * and its sessions; sessions of one engine take turns. */
+#ifndef DSMOE_ENGINE_H
+#define DSMOE_ENGINE_H
+
+#include "dsmoe/config.h"
+#include "dsmoe/status.h"
+#include "dsmoe/tokenizer.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct dsm_engine dsm_engine;
+typedef struct dsm_session dsm_session;
+
+typedef struct dsm_engine_options {
+    int n_threads;      /* 0: all cores */
+    unsigned cpu_flags; /* instruction sets kernels may use: dsm_runtime_cpu_flags() */
+    int64_t chunk;      /* tokens of a prompt that go through the model together, 256 */
+} dsm_engine_options;
+
+void dsm_engine_defaults(dsm_engine_options *o);
+
+/* model: a run directory, a checkpoint or a Hugging Face folder. Errors: whatever is missing or
+ * damaged in it, no tokenizer, a tokenizer with more entries than the model's vocabulary. */
+dsm_status dsm_engine_open(dsm_engine **out, const char *model, const dsm_engine_options *o,
+                           dsm_err *err);
+void dsm_engine_close(dsm_engine *e); /* accepts NULL; sessions must be closed before */
+
+/* Borrowed until the engine is closed. */
+const dsm_model_config *dsm_engine_config(const dsm_engine *e);
+const dsm_tokenizer *dsm_engine_tokenizer(const dsm_engine *e);
+
+/* Append the ids a prompt is: special tokens in it recognised, BOS in front where the tokenizer
+ * says so; an empty text becomes BOS, or the end-of-text token that stands between documents. */
+dsm_status dsm_engine_encode(const dsm_engine *e, const char *text, size_t n, dsm_ids *ids,
+                             dsm_err *err);
+
+/* --- sessions --------------------------------------------------------------------------------- */
+
+/* A sequence of at most `context` tokens (0: all the model can; more is DSM_ERANGE). */
+dsm_status dsm_session_open(dsm_session **out, dsm_engine *e, int64_t context, dsm_err *err);
+void dsm_session_close(dsm_session *s); /* accepts NULL */
+
+int64_t dsm_session_length(const dsm_session *s); /* tokens fed */
+int64_t dsm_session_context(const dsm_session *s);
+
+/* Append n >= 1 tokens. DSM_ELIMIT when they do not fit: nothing is fed then. */
+dsm_status dsm_session_feed(dsm_session *s, const int32_t *ids, int64_t n, dsm_err *err);
+
+/* Forget the tokens from `length` on, so that another continuation can be fed. */
+void dsm_session_truncate(dsm_session *s, int64_t length);
+
+/* The (V) logits after the last token fed; borrowed until the next feed. */
+const float *dsm_session_logits(const dsm_session *s);
+
+/* --- sampling --------------------------------------------------------------------------------- */
+
+/* How a token is drawn, in the order the steps are applied; every step keeps at least one token. */
+typedef struct dsm_sampling {
+    double repeat_penalty; /* tokens already in the sequence: logit / p if positive, · p if
+                              negative; 1: off */
+    double temperature; /* logits are divided by it; 0: the most likely token, lower id on ties */
+    int64_t top_k;      /* the k most likely; 0: all */
+    double top_p;       /* the fewest, most likely first, with this much probability; 1: all */
+    double min_p;       /* those at least min_p as likely as the most likely; 0: all */
+    uint64_t seed;      /* the draw is a function of (seed, position in the sequence) */
+} dsm_sampling;
+
+/* No penalty, temperature 0.8, top_k 0, top_p 0.95, min_p 0, seed 0. */
+void dsm_sampling_defaults(dsm_sampling *s);
+
+/* --- generation ------------------------------------------------------------------------------- */
+
+typedef enum dsm_finish {
+    DSM_FINISH_EOS,      /* the model ended the text */
+    DSM_FINISH_STOP,     /* a stop string came up */
+    DSM_FINISH_LENGTH,   /* max_tokens, or the context is full */
+    DSM_FINISH_CANCELLED /* emit returned false */
+} dsm_finish;
+
+typedef struct dsm_generate_options {
+    dsm_sampling sampling;
+    int64_t max_tokens;       /* 0: until the context is full */
+    const char *const *stops; /* text ends before the first of these; none of it is emitted */
+    int n_stops;
+    bool ignore_eos; /* go on after an end-of-text token */
+    /* Receives the text as it comes: always whole UTF-8 characters (bytes that are none become
+     * U+FFFD), never a part of a stop string. False ends the generation. May be NULL. */
+    bool (*emit)(void *arg, const char *text, size_t n);
+    void *emit_arg;
+} dsm_generate_options;
+
+/* Defaults of sampling, 256 tokens. */
+void dsm_generate_defaults(dsm_generate_options *o);
+
+typedef struct dsm_generated {
+    char *text; /* everything emitted; NUL-terminated */
+    size_t text_len;
+    int32_t *tokens; /* drawn tokens, without the end-of-text token that ended them */
+    int64_t n_tokens;
+    dsm_finish finish;
+    const char *stop; /* the stop string that ended it (borrowed from the options), or NULL */
+    double seconds;
+} dsm_generated;
+
+/* Continue a session that has been fed at least one token. The drawn tokens become part of it,
+ * except the last: its logits are not known yet. */
+dsm_status dsm_session_generate(dsm_session *s, const dsm_generate_options *o, dsm_generated *out,
+                                dsm_err *err);
+void dsm_generated_free(dsm_generated *g); /* accepts a zeroed struct */
+
+#ifdef __cplusplus
+}
+#endif
+#endif
