@@ -39,12 +39,17 @@ as_root() {
     return "$status"
 }
 
+have_lists() { [ -n "$(apt-get indextargets --format '$(FILENAME)' 'Created-By: Packages' 2>/dev/null)" ]; }
+
+# apt-get calls an update without a network a success, hence the look at what there is afterwards.
+update_lists() { as_root apt-get update -q && have_lists; }
+
 refresh_lists() {
     say "refreshing the package lists"
-    as_root apt-get update -q && return
+    update_lists && return
     say "that failed, trying once more"
     sleep 3
-    as_root apt-get update -q || die "apt-get update failed twice: is there a network?"
+    update_lists || die "apt-get update failed twice: is there a network?"
 }
 
 is_installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
@@ -66,12 +71,12 @@ fuzzer_packages() {
 
 missing_of() {
     local package
-    for package in "$@"; do is_installed "$package" || echo "$package"; done
+    for package in "$@"; do is_installed "$package" || printf '%s ' "$package"; done
 }
 
 install_missing() {
     local missing
-    mapfile -t missing < <(missing_of "$@")
+    read -r -a missing <<<"$(missing_of "$@")"
     [ "${#missing[@]}" -gt 0 ] || return 0
     say "installing ${missing[*]}"
     as_root apt-get install -q -y --no-install-recommends "${missing[@]}" && return
@@ -96,12 +101,12 @@ main() {
     done
     [ "${#packages[@]}" -gt 0 ] || return 0
 
-    if [ -n "$(missing_of "${packages[@]}")" ] && ! is_known libjansson-dev; then
+    if [ -n "$(missing_of "${packages[@]}")" ] && ! have_lists; then
         refresh_lists                   # a fresh machine has none
     fi
     install_missing "${packages[@]}"
     if [ "$want_fuzzer" = yes ]; then
-        mapfile -t packages < <(fuzzer_packages)
+        read -r -a packages <<<"$(fuzzer_packages)"
         [ "${#packages[@]}" -gt 0 ] || say "no libFuzzer for this clang here; the fuzz targets only replay"
         install_missing "${packages[@]}"
     fi

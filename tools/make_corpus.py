@@ -47,10 +47,9 @@ def cap(source: Source, size: str) -> "int | None":
     return getattr(source, size)
 
 
-def refresh_lists() -> None:
+def refresh_lists() -> bool:
     """Ask setup.sh, which knows about root, for fresh package lists."""
-    if subprocess.run(["bash", str(SETUP), "lists"], check=False).returncode:
-        raise CorpusError("no package lists: run 'scripts/setup.sh lists' (needs root and a network) first")
+    return subprocess.run(["bash", str(SETUP), "lists"], check=False).returncode == 0
 
 
 def choose_packages(sources: "list[Source]") -> "dict[str, apt.Package]":
@@ -59,8 +58,12 @@ def choose_packages(sources: "list[Source]") -> "dict[str, apt.Package]":
     known = apt.locate(names)
     if not known:
         say("corpus: no package lists on this machine, fetching them")
-        refresh_lists()
+        if not refresh_lists():
+            raise CorpusError("no package lists: 'scripts/setup.sh lists' fetches them (as root)")
         known = apt.locate(names)
+    if not known:
+        raise CorpusError("the package lists know none of the sources; does the archive's 'main' "
+                          "(Ubuntu: 'universe') component stand in the apt sources?")
     chosen = {}
     for source in sources:
         package = next((known[name] for name in source.packages if name in known), None)
@@ -75,16 +78,26 @@ def choose_packages(sources: "list[Source]") -> "dict[str, apt.Package]":
     return chosen
 
 
-def fetch(packages: "list[apt.Package]", cache: Path) -> None:
-    """Download what is missing; lists that went stale are renewed once."""
-    missing = [p for p in packages if not apt.cached(p, cache)]
+def download(chosen: "dict[str, apt.Package]", cache: Path) -> None:
+    missing = [p for p in chosen.values() if not apt.cached(p, cache)]
     if missing:
         say(f"corpus: downloading {len(missing)} packages, {sum(p.size for p in missing) / 1e6:.1f} MB")
+        apt.download(missing, cache)
+
+
+def fetch(sources: "list[Source]", chosen: "dict[str, apt.Package]",
+          cache: Path) -> "dict[str, apt.Package]":
+    """Download what is missing. Where the archive has moved on, renew the lists and choose again."""
     try:
-        apt.download(packages, cache)
+        download(chosen, cache)
+        return chosen
     except apt.AptError as error:
-        raise CorpusError(f"{error}; is there a network? If the lists are old, 'scripts/setup.sh lists' "
-                          f"renews them (packages are kept in {cache})") from None
+        say(f"corpus: {error}")
+        if not refresh_lists():
+            raise CorpusError(f"{error}; is there a network?") from None
+    chosen = choose_packages(sources)
+    download(chosen, cache)
+    return chosen
 
 
 def documents(source: Source, package: apt.Package, cache: Path) -> "list[split.Row]":
@@ -117,8 +130,9 @@ def collect(sources: "list[Source]", chosen: "dict[str, apt.Package]", cache: Pa
 def recipe_of(size: str, fraction: float, sources: "list[Source]",
               chosen: "dict[str, apt.Package]") -> "dict[str, object]":
     """Everything that determines the corpus: our own source, the options, the packages."""
-    code = digest("".join(p.read_text() for p in [Path(__file__), *sorted(TOOLS.glob("corpus/*.py"))]))
-    return {"maker": code[:16], "size": size, "valid_fraction": fraction,
+    code = [Path(__file__), *sorted(TOOLS.glob("corpus/*.py"))]
+    maker = digest("".join(path.read_text(encoding="utf-8") for path in code))
+    return {"maker": maker[:16], "size": size, "valid_fraction": fraction,
             "packages": [{"source": s.name, "domain": s.domain, "package": chosen[s.name].name,
                           "version": chosen[s.name].version, "licence": s.licence}
                          for s in sources if s.name in chosen]}
@@ -127,7 +141,7 @@ def recipe_of(size: str, fraction: float, sources: "list[Source]",
 def up_to_date(out: Path, recipe: "dict[str, object]") -> bool:
     """Whether OUT already is this corpus, undamaged."""
     try:
-        manifest = json.loads((out / "manifest.json").read_text())
+        manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
         files = manifest.pop("files")
         return manifest == recipe and all(split.file_sha256(out / name) == entry["sha256"]
                                           for name, entry in files.items())
@@ -148,7 +162,7 @@ def write(out: Path, recipe: "dict[str, object]", found: "dict[str, list[split.R
                 files[f"{part}/{domain}.jsonl"] = split.write_jsonl(
                     partial / part / f"{domain}.jsonl", chosen)
         (partial / "manifest.json").write_text(
-            json.dumps({**recipe, "files": files}, indent=1, ensure_ascii=False) + "\n")
+            json.dumps({**recipe, "files": files}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         if out.exists():
             out.rename(old)
         partial.rename(out)
@@ -180,11 +194,11 @@ def make(args: argparse.Namespace) -> None:
     fraction = args.valid_fraction or DEFAULT_FRACTION[args.size]
     sources = [source for source in SOURCES if cap(source, args.size) != 0]
     chosen = choose_packages(sources)
-    recipe = recipe_of(args.size, fraction, sources, chosen)
-    if up_to_date(args.out, recipe):
+    if up_to_date(args.out, recipe_of(args.size, fraction, sources, chosen)):
         say(f"corpus: {args.out} is up to date")
         return
-    fetch(list(chosen.values()), args.cache)
+    chosen = fetch(sources, chosen, args.cache)
+    recipe = recipe_of(args.size, fraction, sources, chosen)
     files = write(args.out, recipe, collect(sources, chosen, args.cache, args.size), fraction)
     summarise(files)
     say(f"corpus: {args.out} made in {time.monotonic() - start:.1f} s")

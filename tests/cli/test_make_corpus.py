@@ -24,7 +24,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tools"))
 
 from corpus import apt, books, entries, rdata, roff, split, sword, web  # noqa: E402
-from corpus.text import Doc, cjk_share, clean, drop_untranslated, pack, reflow  # noqa: E402
+from corpus.text import Doc, cjk_share, clean, drop_seen, drop_untranslated, pack, reflow  # noqa: E402
 
 
 def charsxp(text, levels=8):
@@ -89,6 +89,11 @@ class Text(unittest.TestCase):
     def test_untranslated_prose_goes(self):
         english = "This whole sentence was never translated, so that it has no place in a Chinese text."
         self.assertEqual(drop_untranslated(f"中文。\n\n{english}\n\n$ ls -l\n"), "中文。\n\n$ ls -l\n")
+
+    def test_repeated_paragraphs_go(self):
+        seen, paragraph = set(), "A paragraph that every page of the manual repeats."
+        self.assertEqual(drop_seen(f"One\n\n{paragraph}", seen), f"One\n\n{paragraph}")
+        self.assertEqual(drop_seen(f"One\n\n{paragraph}", seen), "One\n")
 
     def test_pack_groups_to_size(self):
         docs = list(pack("p", ["aaaa", "", "bbbb", "cc"], 6))

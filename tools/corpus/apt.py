@@ -35,8 +35,8 @@ def _run(*command: str, cwd: "Path | None" = None) -> str:
     done = subprocess.run(command, cwd=cwd, text=True, capture_output=True, check=False,
                           env={**os.environ, "LC_ALL": "C"})
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("E:")]
-        raise AptError(f"{command[0]} {command[1]}: {' '.join(lines) or done.stderr.strip()}")
+        first = next((line for line in done.stderr.splitlines() if line.startswith("E:")), done.stderr)
+        raise AptError(f"{command[0]} {command[1]}: {first.removeprefix('E:').strip()}")
     return done.stdout
 
 
@@ -85,16 +85,13 @@ def cached(package: Package, cache: Path) -> bool:
 
 
 def download(packages: "list[Package]", cache: Path) -> None:
-    """Fetch what the cache lacks, in one go."""
+    """Fetch packages into the cache, in one go, over whatever has their names there."""
     cache.mkdir(parents=True, exist_ok=True)
-    wanted = [p for p in packages if not cached(p, cache)]
-    if not wanted:
-        return
-    for package in wanted:
+    for package in packages:
         (cache / package.file).unlink(missing_ok=True)
     sandbox = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
-    _run("apt-get", "download", "-q", *sandbox, *(f"{p.name}={p.version}" for p in wanted), cwd=cache)
-    for package in wanted:
+    _run("apt-get", "download", "-q", *sandbox, *(f"{p.name}={p.version}" for p in packages), cwd=cache)
+    for package in packages:
         if not cached(package, cache):
             raise AptError(f"{cache / package.file}: missing or damaged after the download")
 

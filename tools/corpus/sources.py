@@ -8,7 +8,8 @@ import re
 from typing import Callable, Iterator, NamedTuple, Optional
 
 from . import books, entries, rdata, roff, sword, web
-from .text import Doc, cjk_share, drop_untranslated, join_cjk, pack, tidy_punctuation, unix_newlines
+from .text import (Doc, cjk_share, drop_seen, drop_untranslated, join_cjk, pack, tidy_punctuation,
+                   unix_newlines)
 
 Files = "dict[str, bytes]"
 
@@ -65,8 +66,11 @@ def fortunes(files: Files) -> Iterator[Doc]:
 
 
 def _pages(prefix: str, files: Files) -> Iterator[Doc]:
+    """Pages of one manual; the paragraphs that it repeats from page to page stay once."""
+    seen: "set[str]" = set()
     for stem, data in _stems(files).items():
-        yield from pack(f"{prefix}/{stem}", web.sections(_decode(data)), _SECTION_GROUP)
+        sections = (drop_seen(section, seen) for section in web.sections(_decode(data)))
+        yield from pack(f"{prefix}/{stem}", sections, _SECTION_GROUP)
 
 
 def pages(prefix: str) -> Callable[[Files], Iterator[Doc]]:
@@ -172,7 +176,7 @@ SOURCES = (
            0, None, "public domain"),
     Source("anarchist-faq", "english", ("anarchism",),
            ("*/html/sec*.html", "*/html/append*.html", "*/html/*intro.html"), pages("anarchism"),
-           0, None, "GFDL-1.1+ or GPL-2+"),
+           0, None, "GPL-2"),
     Source("foldoc", "english", ("dict-foldoc",), ("*/foldoc.dict.dz",),
            dictionary("foldoc", entries.foldoc), 0, None, "GFDL-1.1+"),
     Source("jargon-file", "english", ("jargon-text",), ("*/jargon.txt.gz",),
@@ -183,17 +187,17 @@ SOURCES = (
     Source("postgresql", "english", tuple(f"postgresql-doc-{n}" for n in (15, 16, 14, 17, 13)),
            ("*/html/*.html",), pages("postgresql"), 0, 7 * MB, "PostgreSQL"),
     Source("gcide", "english", ("dict-gcide",), ("*/gcide.dict.dz",),
-           dictionary("gcide", entries.gcide), 0, 10 * MB, "GPL-3+"),
+           dictionary("gcide", entries.gcide), 0, 10 * MB, "GPL-2+"),
 
     Source("fortunes-zh", "chinese", ("fortunes-zh",), (_FORTUNES,), fortunes_zh, None, None, "GPL-3+"),
     Source("debian-reference", "chinese", ("debian-reference-zh-cn",), ("*/*.zh-cn.html",),
            pages_zh("debian-reference"), None, None, "GPL-2+"),
     Source("debian-faq", "chinese", ("debian-faq-zh-cn",), ("*.zh-cn.html",), pages_zh("debian-faq"),
-           None, None, "GPL-2+"),
+           None, None, "verbatim, with notice"),
     Source("maint-guide", "chinese", ("maint-guide-zh-cn",), ("*.zh-cn.html",), pages_zh("maint-guide"),
            None, None, "GPL-2+"),
     Source("libreoffice-help", "chinese", ("libreoffice-help-zh-cn",), ("*/zh-CN/text/*.html",),
-           pages_zh("libreoffice", 0.4), 1250_000, None, "MPL-2.0 and LGPL-3+"),
+           pages_zh("libreoffice", 0.4), 1250_000, None, "MPL-2.0, LGPL-3+"),
     Source("cataclysm", "chinese", ("cataclysm-dda-data",), ("*/zh_CN/LC_MESSAGES/*.mo",), cataclysm,
            0, None, "CC-BY-SA-3.0"),
     Source("manpages-zh", "chinese", ("manpages-zh",), ("*/man/zh_CN/man?/*.gz",), manpages_zh,

@@ -38,6 +38,7 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2028\u2029\u202a-\u202e\u2060\ufe
 _ODD_SPACE = re.compile("[\u00a0\u2000-\u200a\u202f\u205f]")
 _KEEP_INDENT = 4      # a line indented by this much was laid out by hand
 _SENTENCE_GAP = re.compile(r"(?<=[a-z][.?!,;:]) {2}(?=\S)|(?<=[.?!][\"')]) {2}(?=\S)")
+_PARAGRAPH = 24       # characters: a shorter line is a heading or a list item and may come again
 _WRAP_SHARE = 0.7     # a line shorter than this share of the text width was ended on purpose
 
 
@@ -124,6 +125,16 @@ def reflow(text: str, wrap: int) -> str:
 def dedent(text: str, columns: int) -> str:
     """Take up to `columns` blanks off the front of each line."""
     return re.sub(rf"(?m)^ {{1,{columns}}}", "", text)
+
+
+def drop_seen(text: str, seen: "set[str]") -> str:
+    """Remove paragraphs of a line that an earlier text had already; remembers those of this one."""
+    kept = []
+    for line in text.split("\n"):
+        if len(line) < _PARAGRAPH or line not in seen:
+            kept.append(line)
+        seen.add(line)
+    return "\n".join(kept)
 
 
 def pack(prefix: str, pieces: Iterable[str], least: int) -> Iterator[Doc]:
