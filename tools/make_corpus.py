@@ -107,7 +107,7 @@ def documents(source: Source, package: apt.Package, cache: Path) -> "list[split.
         raise CorpusError(f"{package.file}: no file like {' or '.join(source.patterns)}")
     rows = []
     for doc in source.extract(files):
-        text = doc.text if source.hand_wrapped else clean(doc.text)
+        text = doc.text if source.verbatim else clean(doc.text)
         if len(text.encode()) >= LEAST_DOCUMENT and "\ufffd" not in text:
             rows.append(split.Row(source.name, Doc(doc.name, text)))
     return rows

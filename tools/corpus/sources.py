@@ -155,7 +155,7 @@ class Source(NamedTuple):
     small: Optional[int]
     medium: Optional[int]
     licence: str
-    hand_wrapped: bool = False         # code: keep blank lines and indentation as they are
+    verbatim: bool = False             # code: keep blank lines and indentation as they are
 
 
 MB = 1_000_000
@@ -206,7 +206,7 @@ SOURCES = (
            pages_zh("debian-handbook"), 0, None, "GPL-2+ or CC-BY-SA-3.0"),
 
     Source("python-stdlib", "code", _PYTHONS, ("usr/lib/python3.*.py",), source_files("usr/lib/"),
-           2 * MB, None, "PSF-2.0", hand_wrapped=True),
+           2 * MB, None, "PSF-2.0", verbatim=True),
     Source("go-stdlib", "code", _GOS, ("usr/share/go-*/src/*.go",), source_files("usr/share/"),
-           0, 15 * MB, "BSD-3-Clause", hand_wrapped=True),
+           0, 15 * MB, "BSD-3-Clause", verbatim=True),
 )
