@@ -31,6 +31,12 @@ typedef enum dsm_schedule_unit { DSM_UNIT_STEPS, DSM_UNIT_TOKENS } dsm_schedule_
 typedef enum dsm_scope { DSM_SCOPE_SEQUENCE, DSM_SCOPE_BATCH } dsm_scope;
 typedef enum dsm_save_dtype { DSM_SAVE_F32, DSM_SAVE_BF16, DSM_SAVE_F16 } dsm_save_dtype;
 
+/* AdamW (decoupled weight decay, on matrices only) behind a global clip. */
+typedef struct dsm_adamw_settings {
+    double peak_lr, beta1, beta2, eps, weight_decay;
+    double clip; /* largest gradient norm; 0: none */
+} dsm_adamw_settings;
+
 /* What to train, on what, how: fields are the keys of a recipe file (docs/recipe.md), key a.b.c
  * being the field a.b.c. Plain data, no clean-up. */
 typedef struct dsm_recipe {
@@ -51,9 +57,7 @@ typedef struct dsm_recipe {
         } ramp;
     } batch;
     int64_t steps;
-    struct {
-        double peak_lr, beta1, beta2, eps, weight_decay, clip;
-    } optimizer;
+    dsm_adamw_settings optimizer;
     struct {
         int kind; /* dsm_schedule_kind */
         int64_t warmup;

@@ -105,8 +105,7 @@ static dsm_status claim_new(dsm_rundir *d, dsm_err *err)
             "another name (--set run=DIR)",
             d->path, d->path);
     DSM_TRY(for_entries(d->path, remove_leftover, NULL, err));
-    DSM_TRY(for_entries(d->path, refuse_entry, NULL, err));
-    return dsm_fs_make_dirs(d->checkpoints, err);
+    return for_entries(d->path, refuse_entry, NULL, err);
 }
 
 static dsm_status claim_old(dsm_rundir *d, dsm_err *err)
@@ -137,6 +136,17 @@ dsm_status dsm_rundir_create(dsm_rundir *d, const char *path, dsm_err *err)
 dsm_status dsm_rundir_open(dsm_rundir *d, const char *path, dsm_err *err)
 {
     return claim(d, path, claim_old, err);
+}
+
+void dsm_rundir_discard(dsm_rundir *d)
+{
+    if (d->path && !holds_run(d)) {
+        char *lock = dsm_fs_join(d->path, LOCK_FILE);
+        if (lock) unlink(lock);
+        rmdir(d->path); /* stays if anything else is in it */
+        free(lock);
+    }
+    dsm_rundir_close(d);
 }
 
 void dsm_rundir_close(dsm_rundir *d)
@@ -184,7 +194,8 @@ dsm_status dsm_rundir_newest(const dsm_rundir *d, int64_t *step, char **dir, dsm
 {
     *dir = NULL;
     *step = -1;
-    DSM_TRY(for_entries(d->checkpoints, find_newest, step, err));
+    if (dsm_fs_exists(d->checkpoints))
+        DSM_TRY(for_entries(d->checkpoints, find_newest, step, err));
     if (*step < 0) {
         *step = 0;
         return DSM_OK;

@@ -2,7 +2,7 @@
 /* A run directory: who may write in it, and checkpoints that are whole or absent.
  *
  *   RUN/lock                       held while a process trains
- *   RUN/recipe.yaml                resolved
+ *   RUN/recipe.yaml                resolved; what makes the folder a run
  *   RUN/runs.db                    metrics (store.h)
  *   RUN/checkpoints/step-00001000  appears by one rename after everything in it is on disk
  *   RUN/checkpoints/latest         symbolic link to the newest
@@ -29,6 +29,8 @@ dsm_status dsm_rundir_create(dsm_rundir *d, const char *path, dsm_err *err);
 /* Lock an existing run and clear its leftovers. DSM_ENOTFOUND when there is no run. */
 dsm_status dsm_rundir_open(dsm_rundir *d, const char *path, dsm_err *err);
 void dsm_rundir_close(dsm_rundir *d); /* accepts a zeroed or closed struct */
+/* Close, and take a new directory away again if it never came to a recipe.yaml. */
+void dsm_rundir_discard(dsm_rundir *d);
 
 /* The checkpoint of the highest step: *dir malloc'd, or NULL and *step = 0 when there is none. */
 dsm_status dsm_rundir_newest(const dsm_rundir *d, int64_t *step, char **dir, dsm_err *err);

@@ -103,6 +103,24 @@ static void nothing_is_overwritten(void **state)
     test_remove_dir(dir);
 }
 
+static void a_start_that_failed_leaves_nothing(void **state)
+{
+    (void)state;
+    dsm_err err;
+    char *dir = test_make_dir();
+    char *run = dsm_fs_join(dir, "run");
+    dsm_rundir d;
+    assert_ok(dsm_rundir_create(&d, run, &err));
+    dsm_rundir_discard(&d);
+    assert_false(dsm_fs_exists(run));
+    assert_ok(dsm_rundir_create(&d, run, &err));
+    mark_as_run(run);
+    dsm_rundir_discard(&d); /* a run stays */
+    assert_true(dsm_fs_exists(test_path(run, "recipe.yaml")));
+    free(run);
+    test_remove_dir(dir);
+}
+
 static void one_process_at_a_time(void **state)
 {
     (void)state;
@@ -136,6 +154,7 @@ int main(void)
         cmocka_unit_test(latest_follows_and_old_ones_go),
         cmocka_unit_test(leftovers_are_cleared),
         cmocka_unit_test(nothing_is_overwritten),
+        cmocka_unit_test(a_start_that_failed_leaves_nothing),
         cmocka_unit_test(one_process_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

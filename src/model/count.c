@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#include "model/count.h"
+
+#include "model/router.h"
+
+/* Values of one routed expert, over all MoE layers those that a token does not use. */
+static int64_t idle(const dsm_model *m)
+{
+    const dsm_model_config *c = &m->config;
+    int64_t expert = 3 * c->hidden_size * c->moe_intermediate_size, n_layers = 0;
+    if (c->n_routed_experts == 0) return 0;
+    for (int64_t l = 0; l < c->num_hidden_layers; l++)
+        n_layers += m->layers[l].is_moe;
+    return n_layers * (c->n_routed_experts - dsm_router_picks(c)) * expert;
+}
+
+dsm_counts dsm_model_count(const dsm_model *m)
+{
+    dsm_counts n = {0};
+    for (int64_t i = 0; i < m->n_params; i++)
+        if (m->params[i].offset >= 0) n.params += m->params[i].rows * m->params[i].cols;
+    n.active = n.params - idle(m);
+    n.matmul = n.active;
+    if (!m->config.tie_word_embeddings) n.matmul -= m->config.vocab_size * m->config.hidden_size;
+    return n;
+}
+
+double dsm_model_train_flops(const dsm_model *m, int64_t T)
+{
+    const dsm_model_config *c = &m->config;
+    double width = (double)(c->num_attention_heads * c->head_dim);
+    return 6.0 * (double)dsm_model_count(m).matmul +
+           6.0 * (double)c->num_hidden_layers * (double)T * width;
+}
