@@ -12,7 +12,7 @@
 # Does nothing, and needs no root, where everything is installed already.
 set -euo pipefail
 
-BUILD=(gcc libc6-dev cmake ninja-build pkg-config libjansson-dev libyaml-dev libpcre2-dev
+BUILD=(gcc g++ libc6-dev cmake ninja-build pkg-config libjansson-dev libyaml-dev libpcre2-dev
        libutf8proc-dev libzstd-dev zlib1g-dev libsqlite3-dev libcmocka-dev
        python3 python3-venv xz-utils zstd)
 TEST=(sqlite3 clang)
