@@ -248,21 +248,11 @@ static dsm_status write_generation_config(const dsm_model_config *c, const char 
     return status;
 }
 
-/* How Hugging Face spells a dtype in config.json. */
-static const char *torch_name(dsm_dtype t)
-{
-    static const char *const names[DSM_N_DTYPES] = {[DSM_F32] = "float32",
-                                                    [DSM_F64] = "float64",
-                                                    [DSM_BF16] = "bfloat16",
-                                                    [DSM_F16] = "float16"};
-    return names[t];
-}
-
 dsm_status dsm_checkpoint_write_shards(const dsm_model *m, const char *dir, dsm_dtype dtype,
                                        uint64_t shard_bytes, dsm_err *err)
 {
     char *path = dsm_fs_join(dir, "config.json");
-    dsm_status status = path ? dsm_model_config_write(&m->config, path, torch_name(dtype), err)
+    dsm_status status = path ? dsm_model_config_write(&m->config, path, dsm_dtype_name(dtype), err)
                              : no_memory(dir, err);
     free(path);
     if (status == DSM_OK) status = write_generation_config(&m->config, dir, err);
