@@ -3,38 +3,59 @@
  *
  *   expert         a1 Σ_e f_e P_e        f_e = E/(K T) · picks of e, P_e = mean score of e
  *   device         a2 Σ_d f'_d P'_d      f'_d = mean of f_e on d, P'_d = sum of P_e on d
- *   communication  a3 Σ_d f''_d P''_d    f''_d = D/(M T) · tokens sent to d, P'' = P'
+ *   communication  a3 Σ_d f''_d P'_d     f''_d = D/(M T) · tokens sent to d
  *   z              a_z (1/T) Σ_t logsumexp(logit_t)²
  * (DeepSeekMoE eq. 12-17, DeepSeek-V2 eq. 23-31, ST-MoE.) T is one sequence and the losses are averaged
- * over sequences (scope sequence), or the whole micro-batch (scope batch). f carries no gradient. Sigmoid
- * scores enter as s / Σ s. A uniform load gives exactly a1, a2, a3. */
+ * over sequences (scope sequence), or the whole micro-batch (scope batch); z is always over the
+ * micro-batch. f carries no gradient and counts choices before any drop. Sigmoid scores enter as s / Σ s.
+ * A uniform load gives exactly a1, a2, a3. */
 #ifndef DSMOE_MODEL_BALANCE_H
 #define DSMOE_MODEL_BALANCE_H
 
+#include "core/arena.h"
 #include "model/router.h"
 
 typedef struct dsm_balance {
     double expert, device, communication, z; /* factors a1, a2, a3, a_z; 0: off */
-    int64_t devices;      /* D: experts in that many contiguous groups */
-    int64_t device_limit; /* M: devices a token may use, 0: D */
+    int64_t devices;      /* D: experts in that many contiguous groups; 0: 1 */
+    int64_t device_limit; /* M: devices a token may use; 0: D */
     bool per_sequence;
 } dsm_balance;
+
+/* Are the factors >= 0 and do the groups fit the model? DSM_ERANGE or DSM_ESHAPE. */
+dsm_status dsm_balance_check(const dsm_balance *b, const dsm_model_config *c, dsm_err *err);
 
 typedef struct dsm_balance_loss {
     double expert, device, communication, z; /* with their factors */
 } dsm_balance_loss;
 
-/* Add this layer's losses to *loss, and their gradients, times `weight` (1 / micro-batches of a step): by the
- * scores to dscore (T, E) (+=, may be NULL), by the logits (z-loss) to dlogit (T, E) (+=, may be NULL).
- * scratch: dsm_balance_scratch(r) bytes. */
-void dsm_balance_apply(const dsm_exec *x, const dsm_balance *b, const dsm_route *r, double weight,
-                       dsm_balance_loss *loss, dsm_real *dscore, dsm_real *dlogit, void *scratch);
-size_t dsm_balance_scratch(const dsm_route *r);
+/* What forward leaves for backward, and its own sums per sequence. */
+typedef struct dsm_balance_act {
+    double *count, *prob;  /* (n_seq, E) choices of e; Σ of its probabilities */
+    double *sent;          /* (n_seq, D) tokens sent to d */
+    double *square;        /* (n_seq) Σ lse² */
+    dsm_real *coefficient; /* (n_seq, E) derivative of the losses by each probability of the sequence */
+    dsm_real *lse;         /* (T) logsumexp of the logits */
+} dsm_balance_act;
+
+/* Carve for T tokens in n_seq sequences. */
+dsm_balance_act dsm_balance_carve(dsm_arena *a, const dsm_balance *b, int64_t n_seq, int64_t T,
+                                  int64_t E);
+
+/* Add one layer's losses to *loss. A router without scores (hash) has none. */
+void dsm_balance_forward(const dsm_exec *x, const dsm_balance *b, const dsm_route *r,
+                         const dsm_balance_act *s, dsm_balance_loss *loss);
+
+/* Their gradients times weight: by the scores dscore (T, E), and by the logits (z alone) dlogit (T, E), both
+ * overwritten. b == NULL: zeros. */
+void dsm_balance_backward(const dsm_exec *x, const dsm_balance *b, const dsm_route *r,
+                          const dsm_balance_act *s, double weight, dsm_real *dscore,
+                          dsm_real *dlogit);
 
 /* Load of one layer, accumulated over the micro-batches of a step or over an evaluation. */
 typedef struct dsm_load {
     int64_t E;
-    int64_t *count;       /* (E) tokens per expert */
+    int64_t *count;       /* (E) tokens that chose each expert, before any drop */
     int64_t tokens, picks, dropped;
     double entropy;       /* Σ over tokens of the router's entropy in nats; mean = entropy / tokens */
     double score_max;     /* Σ over tokens of the largest score */

@@ -38,7 +38,7 @@ typedef struct dsm_losses {
 /* Forward and loss of one micro-batch: tokens, targets (n_seq, T), T = seq_len; target -1 = not counted. With
  * mode->training gradients are added to model->grads: of the mean LM loss times `weight` (mean over this
  * micro-batch's targets; weight = 1 / micro-batches), and of the balance losses times `weight`. Losses are added
- * to *losses. loads: (L) entries to add routing statistics to, or NULL. token_loss (n_seq·T): per-token loss, or
+ * to *losses, without weight. DSM_ENONFINITE names the first layer and tensor; gradients are then unusable. loads: (L) entries to add routing statistics to, or NULL. token_loss (n_seq·T): per-token loss, or
  * NULL. */
 dsm_status dsm_net_step(dsm_net *n, const int32_t *tokens, const int32_t *targets, int64_t n_seq,
                         const dsm_route_mode *mode, double weight, dsm_losses *losses,
@@ -46,7 +46,7 @@ dsm_status dsm_net_step(dsm_net *n, const int32_t *tokens, const int32_t *target
 
 /* --- generation ------------------------------------------------------------------------------- */
 
-typedef struct dsm_cache dsm_cache; /* keys and values of one sequence, f32 */
+typedef struct dsm_cache dsm_cache; /* keys and values of one sequence, f32 (cache.h) */
 dsm_status dsm_cache_open(dsm_cache **out, const dsm_model *m, int64_t capacity, dsm_err *err);
 void dsm_cache_close(dsm_cache *c); /* accepts NULL */
 int64_t dsm_cache_length(const dsm_cache *c);
@@ -63,6 +63,9 @@ dsm_status dsm_net_feed(dsm_net *n, dsm_cache *c, const int32_t *tokens, int64_t
  * and --show-experts. */
 int64_t dsm_net_routing(const dsm_net *n, int64_t layer, const int32_t **pick, const dsm_real **gate,
                         int64_t *K);
+
+/* The final normed stream of the last call (rows, D), which the head turns into logits; borrowed. */
+const dsm_real *dsm_net_hidden(const dsm_net *n);
 
 /* Seconds spent per part since the last clear, for `bench train`. */
 typedef enum dsm_part {

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* The attention interface: a few functions chosen once per model, each kind with its own state.
+ *
+ * forward adds the sublayer's output to the residual stream y (R, D); with a cache it appends this
+ * pass's positions and attends to all of them. backward overwrites dx (R, D). `act` is what carve made:
+ * what backward needs when training, else mere working memory that layers share. */
+#ifndef DSMOE_MODEL_ATTENTION_H
+#define DSMOE_MODEL_ATTENTION_H
+
+#include "model/ctx.h"
+
+typedef struct dsm_attention_kind {
+    const char *name;
+    int64_t (*cache_width)(const dsm_model_config *c); /* elements a position takes in one layer */
+    void *(*carve)(dsm_arena *a, const dsm_model_config *c, int64_t R, bool training);
+    void *(*carve_scratch)(dsm_arena *a, const dsm_model_config *c, int64_t R); /* for backward */
+    void (*forward)(const dsm_ctx *c, const dsm_attn_params *p, void *act, dsm_real *y,
+                    const dsm_real *x);
+    void (*backward)(const dsm_ctx *c, const dsm_attn_params *p, void *act, void *scratch,
+                     dsm_real *dx, const dsm_real *dy, const dsm_real *x);
+} dsm_attention_kind;
+
+const dsm_attention_kind *dsm_attention_of(const dsm_model_config *c);
+
+#endif

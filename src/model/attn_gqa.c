@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/* Multi-head and grouped-query attention (MHA is Hk = H).
+ *
+ *   q, k, v = W_q x + b_q, W_k x + b_k, W_v x + b_v;  q, k rotated by position;
+ *   o_h = Σ_j softmax_j(q_h · k_h' / √Dh) v_h',  h' = h / (H/Hk);   y += W_o o + b_o
+ *
+ * q, k and v of a row lie side by side in one buffer (R, (H + 2·Hk)·Dh); with a cache, k and v are
+ * written straight into its rows (capacity, 2·Hk·Dh), which need no copy then. */
+#include "model/attention.h"
+
+typedef struct gqa_act {
+    dsm_real *qkv; /* (R, (H + 2 Hk) Dh), rotated */
+    dsm_real *out; /* (R, H Dh) */
+    dsm_real *lse; /* (n_seq, H, T); NULL: no backward */
+} gqa_act;
+
+typedef struct gqa_scratch {
+    dsm_real *dqkv;  /* as qkv */
+    dsm_real *dout;  /* as out */
+    dsm_real *delta; /* as lse */
+} gqa_scratch;
+
+static int64_t q_width(const dsm_model_config *c)
+{
+    return c->num_attention_heads * c->head_dim;
+}
+
+static int64_t kv_width(const dsm_model_config *c)
+{
+    return c->num_key_value_heads * c->head_dim;
+}
+
+static int64_t cache_width(const dsm_model_config *c)
+{
+    return 2 * kv_width(c);
+}
+
+static void *carve(dsm_arena *a, const dsm_model_config *c, int64_t R, bool training)
+{
+    gqa_act *act = dsm_arena_take(a, sizeof *act);
+    gqa_act s = {
+        .qkv = dsm_take_reals(a, R * (q_width(c) + 2 * kv_width(c))),
+        .out = dsm_take_reals(a, R * q_width(c)),
+        .lse = training ? dsm_take_reals(a, R * c->num_attention_heads) : NULL,
+    };
+    if (act) *act = s;
+    return act;
+}
+
+static void *carve_scratch(dsm_arena *a, const dsm_model_config *c, int64_t R)
+{
+    gqa_scratch *scratch = dsm_arena_take(a, sizeof *scratch);
+    gqa_scratch s = {
+        .dqkv = dsm_take_reals(a, R * (q_width(c) + 2 * kv_width(c))),
+        .dout = dsm_take_reals(a, R * q_width(c)),
+        .delta = dsm_take_reals(a, R * c->num_attention_heads),
+    };
+    if (scratch) *scratch = s;
+    return scratch;
+}
+
+/* Where this pass's q, k, v rows are. */
+typedef struct places {
+    dsm_real *q, *k, *v;
+    int64_t q_rs, kv_rs, pos0;
+} places;
+
+static places find_places(const dsm_ctx *c, dsm_real *qkv)
+{
+    int64_t nq = q_width(c->config), nk = kv_width(c->config);
+    places p = {.q = qkv, .k = qkv + nq, .v = qkv + nq + nk, .q_rs = nq + 2 * nk};
+    p.kv_rs = p.q_rs;
+    if (c->cache) {
+        p.pos0 = c->cache->length;
+        p.kv_rs = c->cache->width;
+        p.k = c->cache->rows[c->layer] + p.pos0 * p.kv_rs;
+        p.v = p.k + nk;
+    }
+    return p;
+}
+
+static void rotate(const dsm_ctx *c, const places *p, int sign)
+{
+    const dsm_model_config *g = c->config;
+    const dsm_real *table = c->cache ? c->cache->rope : c->rope;
+    c->k->rope(c->exec, p->q, p->q_rs, c->R, c->T, p->pos0, g->num_attention_heads, g->head_dim,
+               table, sign);
+    c->k->rope(c->exec, p->k, p->kv_rs, c->R, c->T, p->pos0, g->num_key_value_heads, g->head_dim,
+               table, sign);
+}
+
+static void project(const dsm_ctx *c, const dsm_attn_params *p, const places *at, const dsm_real *x)
+{
+    dsm_linear_forward(c, &p->q, at->q, at->q_rs, false, x, c->R);
+    dsm_linear_forward(c, &p->k, at->k, at->kv_rs, false, x, c->R);
+    dsm_linear_forward(c, &p->v, at->v, at->kv_rs, false, x, c->R);
+    dsm_bias_forward(c, &p->bq, at->q, at->q_rs, c->R);
+    dsm_bias_forward(c, &p->bk, at->k, at->kv_rs, c->R);
+    dsm_bias_forward(c, &p->bv, at->v, at->kv_rs, c->R);
+}
+
+static dsm_attention describe(const dsm_ctx *c, const places *p, const gqa_act *act)
+{
+    const dsm_model_config *g = c->config;
+    return (dsm_attention){
+        .n_seq = c->n_seq, .T = c->T, .past = p->pos0,
+        .k_seq = c->cache ? c->cache->capacity : c->T,
+        .H = g->num_attention_heads, .Hk = g->num_key_value_heads,
+        .Dk = g->head_dim, .Dv = g->head_dim,
+        .scale = 1 / dsm_sqrt((dsm_real)g->head_dim),
+        .q = p->q, .k = p->k - p->pos0 * p->kv_rs, .v = p->v - p->pos0 * p->kv_rs,
+        .q_rs = p->q_rs, .k_rs = p->kv_rs, .v_rs = p->kv_rs,
+        .out = act->out, .out_rs = q_width(g), .lse = act->lse,
+    };
+}
+
+static void forward(const dsm_ctx *c, const dsm_attn_params *p, void *state, dsm_real *y,
+                    const dsm_real *x)
+{
+    const gqa_act *act = state;
+    places at = find_places(c, act->qkv);
+    int64_t d = c->config->hidden_size;
+    project(c, p, &at, x);
+    rotate(c, &at, +1);
+    dsm_watch(c, "queries, keys and values", act->qkv, c->cache ? 0 : c->R * at.q_rs);
+    dsm_lap(c, DSM_PART_PROJECT);
+
+    dsm_attention op = describe(c, &at, act);
+    c->k->attention(c->exec, &op);
+    dsm_watch(c, "attention output", act->out, c->R * op.out_rs);
+    dsm_lap(c, DSM_PART_ATTENTION);
+
+    dsm_linear_forward(c, &p->o, y, d, true, act->out, c->R);
+    dsm_bias_forward(c, &p->bo, y, d, c->R);
+    dsm_lap(c, DSM_PART_PROJECT);
+}
+
+/* With do = W_oᵀ dy the kernel gives dq, dk, dv of the rotated rows; a rotation's transpose is the
+ * rotation by the negative angle; then dx = W_qᵀ dq + W_kᵀ dk + W_vᵀ dv. */
+static void backward(const dsm_ctx *c, const dsm_attn_params *p, void *state, void *scratch,
+                     dsm_real *dx, const dsm_real *dy, const dsm_real *x)
+{
+    const gqa_act *act = state;
+    const gqa_scratch *s = scratch;
+    places at = find_places(c, act->qkv), grad = find_places(c, s->dqkv);
+    int64_t d = c->config->hidden_size;
+    dsm_linear_backward(c, &p->o, s->dout, false, dy, d, act->out, c->R);
+    dsm_bias_backward(c, &p->bo, dy, d, c->R);
+    dsm_lap(c, DSM_PART_PROJECT);
+
+    dsm_attention op = describe(c, &at, act);
+    op.dout = s->dout;
+    op.dq = grad.q;
+    op.dk = grad.k;
+    op.dv = grad.v;
+    op.delta = s->delta;
+    c->k->attention_bwd(c->exec, &op);
+    dsm_lap(c, DSM_PART_ATTENTION);
+
+    rotate(c, &grad, -1);
+    dsm_linear_backward(c, &p->q, dx, false, grad.q, grad.q_rs, x, c->R);
+    dsm_linear_backward(c, &p->k, dx, true, grad.k, grad.kv_rs, x, c->R);
+    dsm_linear_backward(c, &p->v, dx, true, grad.v, grad.kv_rs, x, c->R);
+    dsm_bias_backward(c, &p->bq, grad.q, grad.q_rs, c->R);
+    dsm_bias_backward(c, &p->bk, grad.k, grad.kv_rs, c->R);
+    dsm_bias_backward(c, &p->bv, grad.v, grad.kv_rs, c->R);
+    dsm_lap(c, DSM_PART_PROJECT);
+}
+
+static const dsm_attention_kind gqa = {
+    .name = "gqa",
+    .cache_width = cache_width,
+    .carve = carve,
+    .carve_scratch = carve_scratch,
+    .forward = forward,
+    .backward = backward,
+};
+
+const dsm_attention_kind *dsm_attention_of(const dsm_model_config *c)
+{
+    (void)c; /* every family that config.c accepts so far */
+    return &gqa;
+}

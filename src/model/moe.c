@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/* The experts' rows are sorted by expert once; every step between is one grouped kernel over all of them.
+ * Buffers are carved at the worst case R·K rows. Sums per token run over k in ascending order. */
+#include "model/moe.h"
+
+static int64_t shared_width(const dsm_model_config *c)
+{
+    return c->n_shared_experts * c->moe_intermediate_size;
+}
+
+static int64_t picks(const dsm_model_config *c)
+{
+    return c->n_routed_experts > 0 ? dsm_router_picks(c) : 0;
+}
+
+static void carve_working_memory(dsm_moe_act *s, dsm_arena *a, const dsm_model_config *c,
+                                 const dsm_balance *b, int64_t n_seq, int64_t R, bool training)
+{
+    int64_t E = c->n_routed_experts, K = picks(c), D = c->hidden_size;
+    s->shared = dsm_ffn_carve(a, c->n_shared_experts > 0 ? R : 0, shared_width(c));
+    if (E == 0) return;
+    s->route.logit = dsm_take_reals(a, R * E);
+    s->route.score = dsm_take_reals(a, R * E);
+    s->dispatch = dsm_dispatch_carve(a, R, K, E);
+    s->balance = dsm_balance_carve(a, b, n_seq, R, E);
+    s->experts = dsm_ffn_carve(a, R * K, c->moe_intermediate_size);
+    s->rows = dsm_take_reals(a, R * K * D);
+    if (training && c->jitter > 0) s->seen = dsm_take_reals(a, R * D);
+}
+
+dsm_moe_act dsm_moe_carve(dsm_arena *a, const dsm_model_config *c, const dsm_balance *b, int64_t n_seq,
+                          int64_t R, bool training, const dsm_moe_act *like)
+{
+    dsm_moe_act s = {0};
+    if (like)
+        s = *like;
+    else
+        carve_working_memory(&s, a, c, b, n_seq, R, training);
+    s.route.pick = dsm_take_ints(a, R * picks(c));
+    s.route.gate = dsm_take_reals(a, R * picks(c));
+    return s;
+}
+
+dsm_moe_scratch dsm_moe_carve_scratch(dsm_arena *a, const dsm_model_config *c, int64_t R,
+                                      bool training)
+{
+    int64_t E = c->n_routed_experts, K = picks(c), D = c->hidden_size;
+    int64_t routed = R * K * c->moe_intermediate_size, shared = R * shared_width(c);
+    dsm_moe_scratch w = {.work = dsm_take_reals(a, R * E)};
+    if (!training) return w;
+    w.drows = dsm_take_reals(a, R * K * D);
+    w.dact = dsm_take_reals(a, routed > shared ? routed : shared);
+    w.dgate = dsm_take_reals(a, R * K);
+    w.dscore = dsm_take_reals(a, R * E);
+    w.dlogit = dsm_take_reals(a, R * E);
+    if (c->jitter > 0) w.dseen = dsm_take_reals(a, R * D);
+    return w;
+}
+
+/* --- forward -------------------------------------------------------------------------------------- */
+
+static bool jitters(const dsm_ctx *c, const dsm_moe_act *s)
+{
+    return s->seen && c->mode->training;
+}
+
+static void describe_route(const dsm_ctx *c, const dsm_moe_params *p, dsm_moe_act *s,
+                           const dsm_moe_scratch *w)
+{
+    dsm_route *r = &s->route;
+    r->config = c->config;
+    r->mode = c->mode;
+    r->layer = c->layer;
+    r->T = c->R;
+    r->E = c->config->n_routed_experts;
+    r->K = c->mode->active > 0 ? c->mode->active : picks(c->config);
+    r->seq_len = c->T;
+    r->tokens = c->tokens;
+    r->hash = p->hash;
+    r->bias = p->bias;
+    r->work = w->work;
+}
+
+static void route(const dsm_ctx *c, const dsm_moe_params *p, dsm_moe_act *s,
+                  const dsm_moe_scratch *w, const dsm_real *x)
+{
+    const dsm_router *router = dsm_router_of(c->config->router);
+    describe_route(c, p, s, w);
+    if (router->has_weight) {
+        if (jitters(c, s)) dsm_jitter_forward(c, s->seen, x);
+        dsm_linear_forward(c, &p->router, s->route.logit, s->route.E, false,
+                           jitters(c, s) ? s->seen : x, c->R);
+        dsm_watch(c, "router logits", s->route.logit, c->R * s->route.E);
+    }
+    router->forward(c->exec, &s->route);
+    if (c->balance)
+        dsm_balance_forward(c->exec, c->balance, &s->route, &s->balance, c->balance_loss);
+    dsm_lap(c, DSM_PART_ROUTER);
+}
+
+static dsm_rows expert_rows(const dsm_moe_act *s)
+{
+    return (dsm_rows){(int)s->route.E, s->dispatch.begin, s->dispatch.rows};
+}
+
+static void experts_forward(const dsm_ctx *c, const dsm_moe_params *p, const dsm_moe_act *s,
+                            dsm_real *y, const dsm_real *x)
+{
+    dsm_rows at = expert_rows(s);
+    dsm_dispatch_sort(&s->dispatch, &s->route);
+    dsm_lap(c, DSM_PART_DISPATCH);
+    dsm_ffn_forward(c, &p->experts, &s->experts, &at, s->rows, false, x);
+    dsm_watch(c, "expert outputs", s->rows, at.begin[at.n_groups] * p->experts.D);
+    dsm_lap(c, DSM_PART_EXPERTS);
+    c->k->combine(c->exec, y, s->rows, s->dispatch.pos, s->route.gate, c->R, s->route.K,
+                  p->experts.D);
+    dsm_lap(c, DSM_PART_DISPATCH);
+}
+
+void dsm_moe_forward(const dsm_ctx *c, const dsm_moe_params *p, dsm_moe_act *s,
+                     const dsm_moe_scratch *w, dsm_real *y, const dsm_real *x)
+{
+    const int32_t all[2] = {0, (int32_t)c->R};
+    if (p->shared.n_groups > 0) {
+        dsm_ffn_forward(c, &p->shared, &s->shared, &(dsm_rows){1, all, NULL}, y, true, x);
+        dsm_lap(c, DSM_PART_SHARED);
+    }
+    if (p->experts.n_groups == 0) return;
+    route(c, p, s, w, x);
+    experts_forward(c, p, s, y, x);
+}
+
+/* dgate[t,k] = <dy_t, row_tk>,  drow_tk = gate[t,k] dy_t, then each expert's own backward, then
+ * dx_t += Σ_k dx_tk (a combination with gates 1). The router adds W_rᵀ dlogit_t, where dlogit comes from
+ * dgate and the balance losses; picks are constants. */
+
+static void router_backward(const dsm_ctx *c, const dsm_moe_params *p, const dsm_moe_act *s,
+                            const dsm_moe_scratch *w, dsm_real *dx, const dsm_real *x)
+{
+    const dsm_router *router = dsm_router_of(c->config->router);
+    if (!router->has_weight) return;
+    dsm_balance_backward(c->exec, c->balance, &s->route, &s->balance, c->weight, w->dscore,
+                         w->dlogit);
+    router->backward(c->exec, &s->route, w->dlogit, w->dgate, w->dscore);
+    if (jitters(c, s)) {
+        dsm_linear_backward(c, &p->router, w->dseen, false, w->dlogit, s->route.E, s->seen, c->R);
+        dsm_jitter_backward(c, dx, w->dseen);
+    } else {
+        dsm_linear_backward(c, &p->router, dx, true, w->dlogit, s->route.E, x, c->R);
+    }
+    dsm_lap(c, DSM_PART_ROUTER);
+}
+
+static void experts_backward(const dsm_ctx *c, const dsm_moe_params *p, const dsm_moe_act *s,
+                             const dsm_moe_scratch *w, dsm_real *dx, const dsm_real *dy,
+                             const dsm_real *x)
+{
+    dsm_rows at = expert_rows(s);
+    int64_t D = p->experts.D, K = s->route.K;
+    c->k->combine_bwd(c->exec, w->drows, w->dgate, dy, s->rows, s->dispatch.pos, s->route.gate, c->R,
+                      K, D);
+    dsm_lap(c, DSM_PART_DISPATCH);
+    dsm_ffn_backward(c, &p->experts, &s->experts, &at, w->drows, false, w->drows, x, w->dact);
+    dsm_lap(c, DSM_PART_EXPERTS);
+    c->k->combine(c->exec, dx, w->drows, s->dispatch.pos, c->ones, c->R, K, D);
+    dsm_lap(c, DSM_PART_DISPATCH);
+}
+
+void dsm_moe_backward(const dsm_ctx *c, const dsm_moe_params *p, const dsm_moe_act *s,
+                      const dsm_moe_scratch *w, dsm_real *dx, const dsm_real *dy, const dsm_real *x)
+{
+    const int32_t all[2] = {0, (int32_t)c->R};
+    if (p->shared.n_groups > 0) {
+        dsm_ffn_backward(c, &p->shared, &s->shared, &(dsm_rows){1, all, NULL}, dx, false, dy, x,
+                         w->dact);
+        dsm_lap(c, DSM_PART_SHARED);
+    } else {
+        dsm_clear(c, dx, c->R * c->config->hidden_size);
+    }
+    if (p->experts.n_groups == 0) return;
+    experts_backward(c, p, s, w, dx, dy, x);
+    router_backward(c, p, s, w, dx, x);
+}
