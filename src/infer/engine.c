@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#include "infer/engine_impl.h"
+
+#include "formats/checkpoint.h"
+#include "tokenizer/tok.h"
+
+#include <stdlib.h>
+
+void dsm_engine_defaults(dsm_engine_options *o)
+{
+    *o = (dsm_engine_options){.chunk = 256};
+}
+
+/* The tokenizer's own end of text counts even where the configuration forgot it. */
+static void add_tokenizer_eos(dsm_engine *e)
+{
+    int32_t eos = dsm_tokenizer_eos(e->loaded.tokenizer);
+    if (eos >= 0 && e->n_eos < DSM_MAX_EOS) e->eos[e->n_eos++] = eos;
+}
+
+static dsm_status open_parts(dsm_engine *e, const char *model, const dsm_engine_options *o,
+                             dsm_err *err)
+{
+    dsm_loaded *l = &e->loaded;
+    DSM_TRY(dsm_loaded_open(l, model, o->n_threads, o->cpu_flags, err));
+    DSM_TRY(dsm_loaded_need_tokenizer(l, err));
+    const dsm_model_config *c = &l->model->config;
+    DSM_TRY(dsm_checkpoint_eos(e->eos, DSM_MAX_EOS, &e->n_eos, l->dir, c, err));
+    add_tokenizer_eos(e);
+    e->chunk = o->chunk < 1 ? 1 : o->chunk;
+    if (e->chunk > c->max_position_embeddings) e->chunk = c->max_position_embeddings;
+    const dsm_net_options shape = {.max_sequences = 1, .seq_len = e->chunk};
+    return dsm_net_open(&e->net, l->model, &l->exec, &shape, err);
+}
+
+dsm_status dsm_engine_open(dsm_engine **out, const char *model, const dsm_engine_options *o,
+                           dsm_err *err)
+{
+    *out = NULL;
+    dsm_engine *e = calloc(1, sizeof *e);
+    if (!e) return dsm_fail(err, DSM_ENOMEM, "%s: out of memory", model);
+    dsm_status status = open_parts(e, model, o, err);
+    if (status != DSM_OK) {
+        dsm_engine_close(e);
+        return status;
+    }
+    *out = e;
+    return DSM_OK;
+}
+
+void dsm_engine_close(dsm_engine *e)
+{
+    if (!e) return;
+    dsm_net_close(e->net);
+    dsm_loaded_close(&e->loaded);
+    free(e);
+}
+
+const dsm_model_config *dsm_engine_config(const dsm_engine *e)
+{
+    return &e->loaded.model->config;
+}
+
+const dsm_tokenizer *dsm_engine_tokenizer(const dsm_engine *e)
+{
+    return e->loaded.tokenizer;
+}
+
+/* The token an empty prompt begins with: BOS, else what stands between documents. */
+static int32_t first_token(const dsm_engine *e)
+{
+    int32_t bos = dsm_tokenizer_bos(e->loaded.tokenizer);
+    return bos >= 0 ? bos : e->n_eos > 0 ? e->eos[0] : -1;
+}
+
+dsm_status dsm_engine_encode(const dsm_engine *e, const char *text, size_t n, dsm_ids *ids,
+                             dsm_err *err)
+{
+    size_t before = ids->len;
+    DSM_TRY(dsm_tokenizer_encode(e->loaded.tokenizer, text, n, DSM_ENCODE_SPECIAL | DSM_ENCODE_POST,
+                                 ids, err));
+    if (ids->len > before) return DSM_OK;
+    int32_t id = first_token(e);
+    if (id < 0)
+        return dsm_fail(
+            err, DSM_EUSAGE,
+            "the prompt is empty, and this tokenizer has no token to begin a text with");
+    DSM_TRY(dsm_ids_reserve(ids, 1, err));
+    ids->data[ids->len++] = id;
+    return DSM_OK;
+}
