@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+# Every tests/fuzz/fuzz_<name>.c defines LLVMFuzzerTestOneInput. With DSMOE_FUZZ (clang, preset "fuzz") it
+# becomes a libFuzzer program; otherwise it is linked with replay.c, and the committed corpus
+# tests/fuzz/corpus/<name>/ replays as the CTest fuzz.<name>.
+if(DSMOE_FUZZ)
+  target_compile_options(dsmoe_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+file(GLOB fuzz_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/fuzz_*.c)
+foreach(source ${fuzz_sources})
+  get_filename_component(target ${source} NAME_WE)
+  string(REPLACE fuzz_ "" name ${target})
+  add_executable(${target} ${source} ${CMAKE_CURRENT_LIST_DIR}/scratch.c)
+  target_link_libraries(${target} PRIVATE libdsmoe)
+  set(corpus ${CMAKE_CURRENT_LIST_DIR}/corpus/${name})
+  if(DSMOE_FUZZ)
+    target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+    add_test(NAME fuzz.${name} COMMAND ${target} -runs=0 ${corpus})
+  else()
+    target_sources(${target} PRIVATE ${CMAKE_CURRENT_LIST_DIR}/replay.c)
+    add_test(NAME fuzz.${name} COMMAND ${target} ${corpus})
+  endif()
+  set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT 600)
+endforeach()
