@@ -73,14 +73,14 @@ typedef struct dsm_tokenizer_train_options {
     const char *pretokenizer;      /* "deepseek-v3" | "deepseek-llm" | "deepseek-coder" | "gpt2" */
     const char *const *specials;   /* token texts, first ids in this order */
     size_t n_specials;
-    const char *bos, *eos;         /* which of the specials they are; NULL: none */
+    const char *bos, *eos, *pad;   /* which of the specials they are; NULL: none */
     int n_threads;                 /* 0: all cores */
     uint64_t max_bytes;            /* stop reading the input after this much; 0: no limit */
     void (*progress)(void *arg, const char *phase, double done, double total); /* may be NULL */
     void *progress_arg;
 } dsm_tokenizer_train_options;
 
-/* 32,000 entries, "deepseek-v3", BOS and EOS as the DeepSeek tokenizers spell them. */
+/* 32,000 entries, "deepseek-v3"; begin, end and padding tokens as the DeepSeek tokenizers spell them. */
 void dsm_tokenizer_train_defaults(dsm_tokenizer_train_options *o);
 
 /* Supplies documents: return 1 and set text/n (valid until the next call), 0 at the end, -1 on failure

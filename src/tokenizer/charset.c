@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+#include "tokenizer/charset.h"
+
+#include <stdlib.h>
+
+void dsm_charset_add(dsm_charset *s, uint32_t low, uint32_t high)
+{
+    for (uint32_t c = low; c <= high; c++)
+        s->bits[c >> 3] |= (unsigned char)(1u << (c & 7));
+}
+
+void dsm_charset_invert(dsm_charset *s)
+{
+    for (size_t i = 0; i < sizeof s->bits; i++)
+        s->bits[i] = (unsigned char)~s->bits[i];
+}
+
+bool dsm_charset_has(const dsm_charset *s, uint32_t c)
+{
+    return s->bits[c >> 3] >> (c & 7) & 1;
+}
+
+/* The code points of run i of the class table: [*low, *high]. */
+static unsigned run(size_t i, uint32_t *low, uint32_t *high)
+{
+    *low = dsm_unicode_runs[i] >> 8;
+    *high = i + 1 < dsm_unicode_n_runs ? (dsm_unicode_runs[i + 1] >> 8) - 1 : DSM_CODE_POINTS - 1;
+    return dsm_unicode_runs[i] & 255;
+}
+
+void dsm_charset_add_flag(dsm_charset *s, unsigned class_flag, bool negated)
+{
+    for (size_t i = 0; i < dsm_unicode_n_runs; i++) {
+        uint32_t low, high;
+        unsigned class_byte = run(i, &low, &high);
+        if (((class_byte & class_flag) != 0) != negated) dsm_charset_add(s, low, high);
+    }
+}
+
+bool dsm_charset_add_property(dsm_charset *s, const char *name, size_t n, bool negated)
+{
+    for (size_t i = 0; i < dsm_unicode_n_runs; i++) {
+        uint32_t low, high;
+        int in = dsm_gc_in_property((dsm_gc)(run(i, &low, &high) & 31), name, n);
+        if (in < 0) return false;
+        if ((in != 0) != negated) dsm_charset_add(s, low, high);
+    }
+    return true;
+}
+
+static int larger_first(const void *a, const void *b)
+{
+    const dsm_range *x = a, *y = b;
+    uint32_t nx = x->high - x->low, ny = y->high - y->low;
+    if (nx != ny) return nx < ny ? 1 : -1;
+    return x->low < y->low ? -1 : x->low > y->low;
+}
+
+static bool writable(const dsm_charset *s, uint32_t c)
+{
+    return (c < 0xD800 || c > 0xDFFF) && dsm_charset_has(s, c); /* no surrogates in UTF-8 */
+}
+
+void dsm_charset_write(const dsm_charset *s, dsm_buf *out)
+{
+    dsm_range *ranges = NULL;
+    size_t n = 0, cap = 0;
+    for (uint32_t c = 0; c < DSM_CODE_POINTS; c++) {
+        if (!writable(s, c)) continue;
+        uint32_t low = c;
+        while (c + 1 < DSM_CODE_POINTS && writable(s, c + 1))
+            c++;
+        if (n == cap) {
+            cap = cap ? 2 * cap : 64;
+            dsm_range *more = realloc(ranges, cap * sizeof *more);
+            if (!more) {
+                out->failed = true;
+                goto end;
+            }
+            ranges = more;
+        }
+        ranges[n++] = (dsm_range){low, c};
+    }
+    if (n > 1) qsort(ranges, n, sizeof *ranges, larger_first);
+    dsm_buf_str(out, n ? "[" : "(?!)");
+    for (size_t i = 0; i < n; i++) {
+        dsm_buf_fmt(out, "\\x{%x}", ranges[i].low);
+        if (ranges[i].high > ranges[i].low) dsm_buf_fmt(out, "-\\x{%x}", ranges[i].high);
+    }
+    if (n) dsm_buf_str(out, "]");
+end:
+    free(ranges);
+}
