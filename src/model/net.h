@@ -35,11 +35,15 @@ typedef struct dsm_losses {
     dsm_balance_loss balance; /* summed over MoE layers, of this micro-batch */
 } dsm_losses;
 
-/* Forward and loss of one micro-batch: tokens, targets (n_seq, T), T = seq_len; target -1 = not counted. With
- * mode->training gradients are added to model->grads: of the mean LM loss times `weight` (mean over this
- * micro-batch's targets; weight = 1 / micro-batches), and of the balance losses times `weight`. Losses are added
- * to *losses, without weight. DSM_ENONFINITE names the first layer and tensor; gradients are then unusable. loads: (L) entries to add routing statistics to, or NULL. token_loss (n_seq·T): per-token loss, or
- * NULL. */
+/* Forward and loss of one micro-batch: tokens, targets (n_seq, T), T = seq_len; target -1 = not counted.
+ *
+ * Losses are added to *losses, without weight. With mode->training gradients are added to model->grads: of the
+ * LM loss (mean over this micro-batch's targets) and of the balance losses, both times `weight` > 0, which is
+ * 1 / micro-batches of a step. loads: (L) entries to add routing statistics to, or NULL. token_loss (n_seq·T):
+ * loss of each token, or NULL.
+ *
+ * Errors: DSM_ERANGE for ids outside the vocabulary or a batch too large; DSM_ENONFINITE names the first layer
+ * and tensor, and the gradients are then unusable. */
 dsm_status dsm_net_step(dsm_net *n, const int32_t *tokens, const int32_t *targets, int64_t n_seq,
                         const dsm_route_mode *mode, double weight, dsm_losses *losses,
                         dsm_load *loads, dsm_real *token_loss, dsm_err *err);
