@@ -18,34 +18,49 @@ static void add_tokenizer_eos(dsm_engine *e)
     if (eos >= 0 && e->n_eos < DSM_MAX_EOS) e->eos[e->n_eos++] = eos;
 }
 
-static dsm_status open_parts(dsm_engine *e, const char *model, const dsm_engine_options *o,
-                             dsm_err *err)
+/* The rest of an engine whose model and tokenizer are there. */
+static dsm_status open_parts(dsm_engine *e, int64_t chunk, dsm_err *err)
 {
     dsm_loaded *l = &e->loaded;
-    DSM_TRY(dsm_loaded_open(l, model, o->n_threads, o->cpu_flags, err));
     DSM_TRY(dsm_loaded_need_tokenizer(l, err));
     const dsm_model_config *c = &l->model->config;
     DSM_TRY(dsm_checkpoint_eos(e->eos, DSM_MAX_EOS, &e->n_eos, l->dir, c, err));
     add_tokenizer_eos(e);
-    e->chunk = o->chunk < 1 ? 1 : o->chunk;
+    e->chunk = chunk < 1 ? 1 : chunk;
     if (e->chunk > c->max_position_embeddings) e->chunk = c->max_position_embeddings;
     const dsm_net_options shape = {.max_sequences = 1, .seq_len = e->chunk};
     return dsm_net_open(&e->net, l->model, &l->exec, &shape, err);
 }
 
-dsm_status dsm_engine_open(dsm_engine **out, const char *model, const dsm_engine_options *o,
-                           dsm_err *err)
+/* Exactly one of path and borrowed is not NULL. */
+static dsm_status open_engine(dsm_engine **out, const char *path, dsm_model *borrowed,
+                              const char *tokenizer_dir, const dsm_engine_options *o, dsm_err *err)
 {
     *out = NULL;
     dsm_engine *e = calloc(1, sizeof *e);
-    if (!e) return dsm_fail(err, DSM_ENOMEM, "%s: out of memory", model);
-    dsm_status status = open_parts(e, model, o, err);
+    if (!e) return dsm_fail(err, DSM_ENOMEM, "engine: out of memory");
+    dsm_status status = path ? dsm_loaded_open(&e->loaded, path, o->n_threads, o->cpu_flags, err)
+                             : dsm_loaded_borrow(&e->loaded, borrowed, tokenizer_dir, o->n_threads,
+                                                 o->cpu_flags, err);
+    if (status == DSM_OK) status = open_parts(e, o->chunk, err);
     if (status != DSM_OK) {
         dsm_engine_close(e);
         return status;
     }
     *out = e;
     return DSM_OK;
+}
+
+dsm_status dsm_engine_open(dsm_engine **out, const char *model, const dsm_engine_options *o,
+                           dsm_err *err)
+{
+    return open_engine(out, model, NULL, NULL, o, err);
+}
+
+dsm_status dsm_engine_borrow(dsm_engine **out, dsm_model *model, const char *tokenizer_dir,
+                             const dsm_engine_options *o, dsm_err *err)
+{
+    return open_engine(out, NULL, model, tokenizer_dir, o, err);
 }
 
 void dsm_engine_close(dsm_engine *e)

@@ -33,10 +33,9 @@ static dsm_status open_tokenizer(dsm_loaded *l, dsm_err *err)
     return status;
 }
 
-static dsm_status open_parts(dsm_loaded *l, const char *model, int n_threads, unsigned cpu_flags,
-                             dsm_err *err)
+/* What goes around l->model and l->dir. */
+static dsm_status open_parts(dsm_loaded *l, int n_threads, unsigned cpu_flags, dsm_err *err)
 {
-    DSM_TRY(dsm_checkpoint_open(&l->model, model, 0, &l->dir, err));
     DSM_TRY(open_tokenizer(l, err));
     dsm_kernels_init(&l->kernels, cpu_flags);
     return dsm_exec_init(&l->exec, &l->kernels, n_threads, err);
@@ -46,7 +45,18 @@ dsm_status dsm_loaded_open(dsm_loaded *l, const char *model, int n_threads, unsi
                            dsm_err *err)
 {
     memset(l, 0, sizeof *l);
-    dsm_status status = open_parts(l, model, n_threads, cpu_flags, err);
+    dsm_status status = dsm_checkpoint_open(&l->model, model, 0, &l->dir, err);
+    if (status == DSM_OK) status = open_parts(l, n_threads, cpu_flags, err);
+    if (status != DSM_OK) dsm_loaded_close(l);
+    return status;
+}
+
+dsm_status dsm_loaded_borrow(dsm_loaded *l, dsm_model *model, const char *dir, int n_threads,
+                             unsigned cpu_flags, dsm_err *err)
+{
+    *l = (dsm_loaded){.dir = strdup(dir), .model = model, .borrowed = true};
+    dsm_status status = l->dir ? DSM_OK : dsm_fail(err, DSM_ENOMEM, "%s: out of memory", dir);
+    if (status == DSM_OK) status = open_parts(l, n_threads, cpu_flags, err);
     if (status != DSM_OK) dsm_loaded_close(l);
     return status;
 }
@@ -55,7 +65,7 @@ void dsm_loaded_close(dsm_loaded *l)
 {
     dsm_exec_free(&l->exec);
     dsm_tokenizer_close(l->tokenizer);
-    dsm_model_free(l->model);
+    if (!l->borrowed) dsm_model_free(l->model);
     free(l->dir);
     memset(l, 0, sizeof *l);
 }

@@ -11,7 +11,8 @@
 
 typedef struct dsm_loaded {
     char *dir;                /* the checkpoint MODEL meant */
-    dsm_model *model;         /* for inference: no flat values */
+    dsm_model *model;        /* for inference: no flat values, unless borrowed */
+    bool borrowed;           /* the model is someone else's */
     dsm_tokenizer *tokenizer; /* NULL if the folder has none */
     dsm_kernels kernels;
     dsm_exec exec;
@@ -22,6 +23,9 @@ typedef struct dsm_loaded {
  * afterwards. */
 dsm_status dsm_loaded_open(dsm_loaded *l, const char *model, int n_threads, unsigned cpu_flags,
                            dsm_err *err);
+/* The same around a model that stays its owner's, with the tokenizer of folder `dir`. */
+dsm_status dsm_loaded_borrow(dsm_loaded *l, dsm_model *model, const char *dir, int n_threads,
+                             unsigned cpu_flags, dsm_err *err);
 void dsm_loaded_close(dsm_loaded *l); /* accepts a zeroed struct */
 
 /* DSM_ENOTFOUND, saying what to do, unless there is a tokenizer. */
