@@ -7,8 +7,8 @@
 
 Method: every contestant is a process of its own and times whole optimiser steps after a warm-up
 (the median of its steps counts). A round runs each contestant once, the order turns by one each
-round, and a ratio compares two runs of the same round; the table shows the median ratio and its
-range. A run waits for other programs to leave the processors idle, and is repeated if they took
+round, and a ratio compares two runs of the same round; the table shows the median ratio, its range,
+and the ratio of the two best runs, which is the one to quote where runs were disturbed. A run waits for other programs to leave the processors idle, and is repeated if they took
 more than --disturbance of them meanwhile: a program that waits at barriers and loses a core for a
 moment loses far more than that moment. Peers get tcmalloc (libtcmalloc-minimal4) if installed.
 Writes bench/results/training-DATE.md and .csv.
@@ -165,24 +165,35 @@ def ratios(rows, name):
             if (r, OURS) in speed]
 
 
-def table(config, rows):
-    flops = flops_per_token(load_config(ROOT / "configs" / "bench" / f"{config}.json"),
-                            SHAPES[config][0])
-    peak = max((x["peak_gflops"] for x in rows), default=0)
+def ratio_cells(rows, name):
+    """Median ratio with its range, and best over best."""
+    per_round = ratios(rows, name)
+    if name == OURS or not per_round:
+        return "–", "–"
+    best = {n: max(x["tokens_per_s"] for x in rows if x["name"] == n) for n in (OURS, name)}
+    return (f"{statistics.median(per_round):.2f}× ({min(per_round):.2f} to {max(per_round):.2f})",
+            f"{best[OURS] / best[name]:.2f}×")
+
+
+def table(config, rows, args):
+    path = ROOT / "configs" / "bench" / f"{config}.json"
+    flops = flops_per_token(load_config(path), SHAPES[config][0])
+    peak = max(x["peak_gflops"] for x in rows)
     lines = [f"## {config}", "",
-             "| | tokens/s median | best | GFLOP/s | share of peak | peak RSS | dsmoe is |",
-             "| --- | --- | --- | --- | --- | --- | --- |"]
-    for name in dict.fromkeys(x["name"] for x in sorted(rows, key=lambda x: x["name"] != OURS)):
+             "| | tokens/s median | best | GFLOP/s | share of peak | peak RSS | dsmoe is | by best "
+             "| disturbed runs |",
+             "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
+    for name in sorted({x["name"] for x in rows}, key=[OURS, *PEERS].index):
         runs = [x for x in rows if x["name"] == name]
         speed = [x["tokens_per_s"] for x in runs]
         median = statistics.median(speed)
-        faster = ratios(rows, name) if name != OURS else []
-        times = (f"{statistics.median(faster):.2f}× ({min(faster):.2f} to {max(faster):.2f})"
-                 if faster else "–")
-        share = f"{median * flops / 1e9 / peak:.0%}" if peak else "–"
-        rss = max(x["peak_rss_bytes"] for x in runs) / 2**30
-        lines.append(f"| {name} | {median:.0f} | {max(speed):.0f} | {median * flops / 1e9:.0f} | "
-                     f"{share} | {rss:.2f} GiB | {times} |")
+        gflops = median * flops / 1e9
+        cells = [name, f"{median:.0f}", f"{max(speed):.0f}", f"{gflops:.0f}",
+                 f"{gflops / peak:.0%}" if peak else "–",
+                 f"{max(x['peak_rss_bytes'] for x in runs) / 2**30:.2f} GiB",
+                 *ratio_cells(rows, name),
+                 f"{sum(x['others_cpu_share'] > args.disturbance for x in runs)} of {len(runs)}"]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -200,7 +211,7 @@ def write_results(rows, args):
     stem = args.out or str(ROOT / "bench" / "results" / f"training-{datetime.date.today()}")
     head = facts(args)
     text = "# Training speed\n\n" + "".join(f"- {k}: {v}\n" for k, v in head.items()) + "\n"
-    text += "\n".join(table(c, [x for x in rows if x["config"] == c])
+    text += "\n".join(table(c, [x for x in rows if x["config"] == c], args)
                       for c in dict.fromkeys(x["config"] for x in rows))
     Path(stem).parent.mkdir(parents=True, exist_ok=True)
     Path(stem + ".md").write_text(text)
