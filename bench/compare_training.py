@@ -8,9 +8,10 @@
 Method: every contestant is a process of its own and times whole optimiser steps after a warm-up
 (the median of its steps counts). A round runs each contestant once, the order turns by one each
 round, and a ratio compares two runs of the same round; the table shows the median ratio, its range,
-and the ratio of the two best runs, which is the one to quote where runs were disturbed. A run waits for other programs to leave the processors idle, and is repeated if they took
-more than --disturbance of them meanwhile: a program that waits at barriers and loses a core for a
-moment loses far more than that moment. Peers get tcmalloc (libtcmalloc-minimal4) if installed.
+and the ratio of the two best runs, which is the one to quote where runs were disturbed. A run
+waits for other programs to leave the processors idle, and is repeated if they took more than
+--disturbance of them meanwhile: a program that waits at barriers and loses a core for a moment
+loses far more than that moment. Peers get tcmalloc (libtcmalloc-minimal4) if installed.
 Writes bench/results/training-DATE.md and .csv.
 """
 import argparse
