@@ -4,8 +4,8 @@
  * Sequence s of a source covers its tokens s·T … s·T + T: T inputs, and the same shifted by one as
  * targets; what is left at the end of the source is not dealt. The k-th sequence dealt from a source
  * is entry k mod n of the permutation that names epoch k / n. The next source is always the one
- * furthest behind its share, so shares hold within one sequence at any moment and the state is
- * nothing but counts. */
+ * furthest behind its share, so none is ever a whole sequence ahead of it, and the state is nothing but
+ * counts. */
 #include "dsmoe/data.h"
 
 #include "core/rng.h"
