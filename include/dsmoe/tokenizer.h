@@ -31,6 +31,8 @@ int32_t dsm_tokenizer_find(const dsm_tokenizer *t, const char *token); /* exact 
 bool dsm_tokenizer_is_special(const dsm_tokenizer *t, int32_t id);
 /* The token's own text as the file spells it (byte-level alphabet), borrowed; NULL if no such id. */
 const char *dsm_tokenizer_token(const dsm_tokenizer *t, int32_t id);
+/* The preset whose pre-tokenizer this one has ("deepseek-v3", …), NULL if it has another. */
+const char *dsm_tokenizer_pretokenizer(const dsm_tokenizer *t);
 /* 64-bit fingerprint of vocabulary, merges and settings: shards remember which tokenizer made them. */
 uint64_t dsm_tokenizer_fingerprint(const dsm_tokenizer *t);
 

@@ -21,7 +21,9 @@
 
 /* One row per verb, in the order of a first session. */
 static const dsm_command *const commands[] = {
+    &dsm_cmd_tokenizer,
     &dsm_cmd_data,
+    &dsm_cmd_train,
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 

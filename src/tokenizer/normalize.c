@@ -247,7 +247,7 @@ static dsm_status read_any(dsm_normalizer *z, const json_t *json, int depth, con
     }
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
         if (strcmp(type, readers[i].type) != 0) continue;
-        rewrite *r;
+        rewrite *r = NULL;
         DSM_TRY(new_step(z, &r, what, err));
         if (readers[i].read) return readers[i].read(r, json, what, err);
         r->run = run_form;

@@ -52,7 +52,7 @@ static dsm_status new_stage(dsm_pretok *p, stage **out, const char *what, dsm_er
 static dsm_status add_split(dsm_pretok *p, const char *pattern, size_t n, behaviour b, bool invert,
                             const char *what, dsm_err *err)
 {
-    stage *s;
+    stage *s = NULL;
     DSM_TRY(new_stage(p, &s, what, err));
     s->behaviour = b;
     s->invert = invert;
@@ -81,7 +81,7 @@ static dsm_status read_name(const json_t *json, const char *key, const char *con
 
 static dsm_status read_split(dsm_pretok *p, const json_t *json, const char *what, dsm_err *err)
 {
-    int b;
+    int b = ISOLATED;
     bool invert = false;
     DSM_TRY(read_name(json, "behavior", behaviour_names, COUNT(behaviour_names), ISOLATED, &b, what, err));
     DSM_TRY(dsm_json_bool(json, "invert", &invert, what, err));
@@ -113,7 +113,7 @@ static dsm_status read_digits(dsm_pretok *p, const json_t *json, const char *wha
 static dsm_status read_punctuation(dsm_pretok *p, const json_t *json, const char *what, dsm_err *err)
 {
     static const char pattern[] = "[!-/:-@\\[-`{-~\\p{P}]";
-    int b;
+    int b = ISOLATED;
     DSM_TRY(read_name(json, "behavior", behaviour_names, COUNT(behaviour_names), ISOLATED, &b, what, err));
     return add_split(p, pattern, sizeof pattern - 1, (behaviour)b, false, what, err);
 }
@@ -138,7 +138,7 @@ static dsm_status read_byte_level(dsm_pretok *p, const json_t *json, const char 
     DSM_TRY(dsm_json_bool(json, "add_prefix_space", &prefix, what, err));
     DSM_TRY(dsm_json_bool(json, "use_regex", &use_regex, what, err));
     if (prefix) {
-        stage *s;
+        stage *s = NULL;
         DSM_TRY(new_stage(p, &s, what, err));
         s->kind = PREFIX_SPACE;
         p->rewrites = true;
@@ -155,7 +155,7 @@ static dsm_status read_metaspace(dsm_pretok *p, const json_t *json, const char *
 {
     const char *replacement = "\xE2\x96\x81";
     bool split = true, prefix = true;
-    int scheme;
+    int scheme = PREPEND_ALWAYS;
     DSM_TRY(dsm_json_string(json, "replacement", &replacement, what, err));
     DSM_TRY(dsm_json_bool(json, "split", &split, what, err));
     DSM_TRY(dsm_json_bool(json, "add_prefix_space", &prefix, what, err)); /* before 0.15 */
@@ -166,7 +166,7 @@ static dsm_status read_metaspace(dsm_pretok *p, const json_t *json, const char *
     if (n == 0 || dsm_utf8_decode(replacement, n, &c) != (int)n)
         return dsm_fail(err, DSM_EFORMAT, "%s: pre_tokenizer: Metaspace: replacement: found \"%.20s\", "
                         "expected one character", what, replacement);
-    stage *s;
+    stage *s = NULL;
     DSM_TRY(new_stage(p, &s, what, err));
     s->kind = METASPACE;
     s->prepend = (prepend)scheme;

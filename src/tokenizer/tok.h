@@ -33,6 +33,7 @@ struct dsm_tokenizer {
     dsm_bpe bpe;
     dsm_normalizer normalizer;
     dsm_pretok pretok;
+    const char *preset; /* name of the preset that pretok is, or NULL */
     dsm_added_set added[DSM_ADDED_SETS];
 
     bool ignore_merges, byte_fallback, fuse_unk;

@@ -57,6 +57,11 @@ const char *dsm_tokenizer_token(const dsm_tokenizer *t, int32_t id)
     return dsm_vocab_text(&t->vocab, id, NULL);
 }
 
+const char *dsm_tokenizer_pretokenizer(const dsm_tokenizer *t)
+{
+    return t->preset;
+}
+
 uint64_t dsm_tokenizer_fingerprint(const dsm_tokenizer *t)
 {
     return t->fingerprint;

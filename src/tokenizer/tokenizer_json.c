@@ -371,7 +371,7 @@ static dsm_status read_parts(dsm_tokenizer *t, const char *what, dsm_err *err)
 {
     DSM_TRY(dsm_normalizer_read(&t->normalizer, json_object_get(t->root, "normalizer"), what, err));
     DSM_TRY(dsm_pretok_read(&t->pretok, json_object_get(t->root, "pre_tokenizer"), what, err));
-    dsm_pretok_recognise(&t->pretok);
+    t->preset = dsm_pretok_recognise(&t->pretok);
     DSM_TRY(read_model_flags(t, what, err));
     DSM_TRY(read_added(t, what, err));
     DSM_TRY(dsm_tokenizer_read_decoder(t, what, err));
