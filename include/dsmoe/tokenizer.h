@@ -42,6 +42,7 @@ typedef struct dsm_ids {
     size_t len, cap;
 } dsm_ids;
 void dsm_ids_free(dsm_ids *ids);
+dsm_status dsm_ids_push(dsm_ids *ids, int32_t id, dsm_err *err);
 
 enum {
     DSM_ENCODE_PLAIN = 0,

@@ -31,7 +31,7 @@ dsm_status dsm_ids_reserve(dsm_ids *ids, size_t n, dsm_err *err)
     return DSM_OK;
 }
 
-static dsm_status push_id(dsm_ids *out, int32_t id, dsm_err *err)
+dsm_status dsm_ids_push(dsm_ids *out, int32_t id, dsm_err *err)
 {
     DSM_TRY(dsm_ids_reserve(out, 1, err));
     out->data[out->len++] = id;
@@ -192,7 +192,7 @@ static dsm_status cut_at_added(const job *j, int set, const char *text, size_t n
     size_t done = 0, begin, end;
     for (const dsm_added_token *a; (a = dsm_added_next(&walk, &begin, &end)) != NULL; done = end) {
         if (begin > done) DSM_TRY(gap(j, text + done, begin - done, at_start && done == 0, flags));
-        DSM_TRY(push_id(j->out, a->id, j->err));
+        DSM_TRY(dsm_ids_push(j->out, a->id, j->err));
     }
     return n > done ? gap(j, text + done, n - done, at_start && done == 0, flags) : DSM_OK;
 }
@@ -219,14 +219,14 @@ static dsm_status between_raw(const job *j, const char *text, size_t n, bool at_
 static dsm_status push_all(dsm_ids *out, const int32_t *ids, int n, dsm_err *err)
 {
     for (int i = 0; i < n; i++)
-        DSM_TRY(push_id(out, ids[i], err));
+        DSM_TRY(dsm_ids_push(out, ids[i], err));
     return DSM_OK;
 }
 
 static dsm_status begin_post(const dsm_tokenizer *t, dsm_ids *out, dsm_err *err)
 {
     bool there = t->n_prefix > 0 && t->prefix[0] == t->bos;
-    if (t->add_bos && t->bos >= 0 && !there) DSM_TRY(push_id(out, t->bos, err));
+    if (t->add_bos && t->bos >= 0 && !there) DSM_TRY(dsm_ids_push(out, t->bos, err));
     return push_all(out, t->prefix, t->n_prefix, err);
 }
 
@@ -234,7 +234,7 @@ static dsm_status end_post(const dsm_tokenizer *t, dsm_ids *out, dsm_err *err)
 {
     bool there = t->n_suffix > 0 && t->suffix[t->n_suffix - 1] == t->eos;
     DSM_TRY(push_all(out, t->suffix, t->n_suffix, err));
-    return t->add_eos && t->eos >= 0 && !there ? push_id(out, t->eos, err) : DSM_OK;
+    return t->add_eos && t->eos >= 0 && !there ? dsm_ids_push(out, t->eos, err) : DSM_OK;
 }
 
 static dsm_status encode_with(const job *j, const char *text, size_t n, unsigned flags)
