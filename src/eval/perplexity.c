@@ -30,12 +30,14 @@ static dsm_status run(dsm_perplexity *p, dsm_net *n, const dsm_perplexity_data *
     int32_t *targets = work + d->micro * d->seq_len;
     int64_t left = (int64_t)dsm_loader_epoch_sequences(d->loader);
     if (d->n_sequences < left) left = d->n_sequences;
+    int64_t all = left;
     DSM_TRY(dsm_loader_set_state(d->loader, &start, err));
     for (; left > 0; left -= d->micro) {
         int64_t n_seq = left < d->micro ? left : d->micro;
         uint64_t bytes;
         DSM_TRY(dsm_loader_next(d->loader, n_seq, work, targets, &bytes, err));
         DSM_TRY(dsm_perplexity_add(p, n, work, targets, n_seq, bytes, loads, err));
+        if (d->progress) d->progress(d->progress_arg, (double)(all - left + n_seq), (double)all);
     }
     return DSM_OK;
 }

@@ -23,6 +23,8 @@ dsm_status dsm_perplexity_add(dsm_perplexity *p, dsm_net *n, const int32_t *toke
 typedef struct dsm_perplexity_data {
     dsm_loader *loader;
     int64_t seq_len, micro, n_sequences;
+    void (*progress)(void *arg, double done, double total); /* sequences; may be NULL */
+    void *progress_arg;
 } dsm_perplexity_data;
 dsm_status dsm_perplexity_run(dsm_perplexity *p, dsm_net *n, const dsm_perplexity_data *d,
                               dsm_load *loads, dsm_err *err);

@@ -193,6 +193,12 @@ dsm_status dsm_bind(dsm_bound *b, dsm_model *m, const char *what, dsm_err *err)
     return dsm_model_bind(m, err);
 }
 
+const dsm_weights *dsm_bound_weights(const dsm_model *m)
+{
+    const dsm_bound *b = m->mapping;
+    return b ? b->weights : NULL;
+}
+
 void dsm_bound_close(dsm_bound *b)
 {
     if (!b) return;

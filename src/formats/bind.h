@@ -20,6 +20,9 @@ typedef struct dsm_bound {
  * (the first few, and how many). `what` names the checkpoint. */
 dsm_status dsm_bind(dsm_bound *b, dsm_model *m, const char *what, dsm_err *err);
 
+/* The files a model opened for inference points into; NULL for one with values of its own. */
+const dsm_weights *dsm_bound_weights(const dsm_model *m);
+
 void dsm_bound_close(dsm_bound *b); /* frees b itself; accepts NULL */
 
 #endif

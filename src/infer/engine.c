@@ -2,7 +2,6 @@
 #include "infer/engine_impl.h"
 
 #include "formats/checkpoint.h"
-#include "tokenizer/tok.h"
 
 #include <stdlib.h>
 
@@ -100,7 +99,5 @@ dsm_status dsm_engine_encode(const dsm_engine *e, const char *text, size_t n, ds
         return dsm_fail(
             err, DSM_EUSAGE,
             "the prompt is empty, and this tokenizer has no token to begin a text with");
-    DSM_TRY(dsm_ids_reserve(ids, 1, err));
-    ids->data[ids->len++] = id;
-    return DSM_OK;
+    return dsm_ids_push(ids, id, err);
 }

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* Models on disk: made, converted, described. Running one: dsmoe/engine.h. */
+#ifndef DSMOE_MODEL_H
+#define DSMOE_MODEL_H
+
+#include "dsmoe/config.h"
+#include "dsmoe/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct dsm_make_options {
+    const char *config;    /* a config.json, or the folder that holds one */
+    const char *out_dir;   /* new folder; what exists is never overwritten (DSM_EUSAGE) */
+    const char *dtype;     /* "f32", "bf16" or "f16" */
+    const char *tokenizer; /* folder whose tokenizer goes along and gives BOS and EOS; NULL: none */
+    uint64_t seed;
+    int n_threads;      /* 0: all cores */
+    unsigned cpu_flags; /* dsm_runtime_cpu_flags() */
+} dsm_make_options;
+
+/* Write a randomly initialised checkpoint, a function of config and seed alone. out_dir appears
+ * when it is complete. Errors: those of reading the config, a tokenizer larger than the model's
+ * vocabulary. */
+dsm_status dsm_model_make(const dsm_make_options *o, dsm_err *err);
+
+typedef struct dsm_convert_options {
+    const char *dtype;    /* "f32", "bf16" or "f16"; NULL: as the source's */
+    uint64_t shard_bytes; /* largest weight file; 0: 4 GiB */
+} dsm_convert_options;
+
+/* Copy a model (run directory, checkpoint, Hugging Face folder) to the new folder dst, with its
+ * tokenizer and generation settings, weights in another type or other shards. */
+dsm_status dsm_model_convert(const char *src, const char *dst, const dsm_convert_options *o,
+                             dsm_err *err);
+
+typedef struct dsm_model_info {
+    char *dir; /* the folder MODEL meant */
+    dsm_model_config config;
+    int64_t params, active; /* values; those that one token uses */
+    int64_t moe_layers;
+    int64_t tensors;
+    int n_files;            /* of weights */
+    uint64_t weight_bytes;  /* of all tensors */
+    const char *dtype;      /* of the embedding: "f32", … */
+    int32_t tokenizer_size; /* entries; -1: no tokenizer in the folder */
+    int32_t bos, eos;       /* of the tokenizer, -1: none */
+    /* Memory to run it: one sequence's cache, and the engine's buffers for `chunk` tokens at a
+     * time. */
+    uint64_t cache_bytes_per_token, cache_bytes_full;
+    int64_t chunk;
+    uint64_t buffer_bytes;
+} dsm_model_info;
+
+/* Open MODEL completely, as running it would, and describe it. */
+dsm_status dsm_model_describe(dsm_model_info *info, const char *model, unsigned cpu_flags,
+                              dsm_err *err);
+void dsm_model_info_free(dsm_model_info *info); /* accepts a zeroed struct */
+
+/* Which variant of each kernel some instruction sets choose. */
+typedef struct dsm_kernel_table {
+    struct {
+        const char *name, *variant;
+    } rows[32];
+    int n_rows;
+    int64_t block_m, block_n, block_k, tile_m, tile_n; /* of the matrix multiply; 0: not blocked */
+} dsm_kernel_table;
+void dsm_kernel_table_get(dsm_kernel_table *t, unsigned cpu_flags);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
