@@ -2,13 +2,13 @@
 /* Grouped linear maps over micro-kernel tiles.
  *
  * forward and input: C (rows, n) = A (rows, k) · B (k, n), B being wᵀ or w. An item is (block of rows
- * of one group, panel of columns). It packs its panel of B, `block_k` deep, into the first-level
- * cache and sweeps the rows over it; A is read where it stands, through one pointer per row, so a row
+ * of one group, panel of columns). It packs its panel of B, `block_k` deep, into cache and
+ * sweeps the rows over it; A is read where it stands, through one pointer per row, so a row
  * map costs nothing and a gather copy is never made. Every panel is packed once per block of rows;
  * groups of very different size still give items of about equal size, so a heavy expert idles no
  * core. Groups of a few rows (decoding) go by dot products straight from the stored weights.
  *
- * weight: dw (n, k) += dyᵀ · x. An item is a tile of dw of one group; dy and x are packed `block_k`
+ * weight: dw (n, k) += dyᵀ · x. An item is a tile of dw of one group; dy and x are packed WEIGHT_DEPTH
  * rows at a time, so the rows that a map gathers are copied once per tile, in cache.
  *
  * Every output element belongs to one item and is summed in ascending k: results do not depend on
@@ -21,8 +21,13 @@
 
 enum {
     BLOCK_M = 512,         /* rows that share one packing of a panel */
-    WEIGHT_N = 96,         /* rows and */
-    WEIGHT_PANELS = 4,     /* panels of a tile of dw */
+    PREFETCH = 2,          /* cache lines of each of the next rows */
+    WEIGHT_DEPTH = 192,    /* rows of dy and x packed at a time */
+    WEIGHT_N = 352,        /* rows and */
+    WEIGHT_PANELS = 6,     /* panels of a tile of dw, */
+    WEIGHT_N_MIN = 88,     /* which shrinks to this */
+    WEIGHT_PANELS_MIN = 2, /* by this */
+    WEIGHT_ITEMS = 32      /* until there are so many items */
 };
 
 /* ---- cutting a matrix into blocks -------------------------------------------------------------- */
@@ -46,10 +51,10 @@ static int64_t panel_width(dsm_range columns)
     return dsm_chunk_count(columns.end - columns.begin, DSM_K(tile).lanes) * DSM_K(tile).lanes;
 }
 
-/* The depth of one packed block: K cut evenly, whole quads. */
-static int64_t depth(int64_t K)
+/* The depth of one packed block: K cut evenly into blocks of at most `most`, whole quads. */
+static int64_t depth(int64_t K, int64_t most)
 {
-    int64_t blocks = dsm_chunk_count(K, DSM_K(tile).block_k);
+    int64_t blocks = dsm_chunk_count(K, most);
     return blocks ? dsm_chunk_count(dsm_chunk_count(K, blocks), 4) * 4 : 0;
 }
 
@@ -117,14 +122,24 @@ static void pack_panel(const linear_job *j, const linear_item *it, dsm_range k, 
 {
     int64_t width = panel_width(it->columns), n = it->columns.end - it->columns.begin;
     const dsm_mat *w = it->w;
-    if (!j->input) {
+    if (j->input)
+        DSM_K(tile).pack_rows(panel, width, weight_at(w, k.begin, it->columns.begin), w->dtype,
+                              w->cols, NULL, n, k.end - k.begin);
+    else
         DSM_K(tile).pack_transposed(panel, width, weight_at(w, it->columns.begin, k.begin), w->dtype,
                                     w->cols, n, k.end - k.begin);
-        return;
+}
+
+/* Ask for the start of the rows that the next tile reads; the hardware follows a row once
+ * it has begun, but cannot guess where the next one is. */
+static void prefetch_rows(const linear_job *j, const linear_item *it, dsm_range k, int64_t r)
+{
+    int64_t last = r + DSM_K(tile).rows < it->rows.end ? r + DSM_K(tile).rows : it->rows.end;
+    for (; r < last; r++) {
+        const float *a = a_row(j, r) + k.begin;
+        for (int i = 0; i < PREFETCH * 16; i += 16)
+            __builtin_prefetch(a + i);
     }
-    for (int64_t p = k.begin; p < k.end; p++)
-        DSM_K(tile).pack_row(panel + (p - k.begin) * width, width,
-                             weight_at(w, p, it->columns.begin), w->dtype, n);
 }
 
 static void sweep_rows(const linear_job *j, const linear_item *it, dsm_range k, const float *panel)
@@ -136,6 +151,7 @@ static void sweep_rows(const linear_job *j, const linear_item *it, dsm_range k, 
         int rows = it->rows.end - r < DSM_K(tile).rows ? (int)(it->rows.end - r) : DSM_K(tile).rows;
         for (int i = 0; i < rows; i++)
             a[i] = a_row(j, r + i) + k.begin;
+        prefetch_rows(j, it, k, r + rows);
         kernels[rows - 1](k.end - k.begin, a, panel, c_row(j, r) + it->columns.begin, c_stride(j),
                           it->columns.end - it->columns.begin, j->op->accumulate || k.begin > 0);
     }
@@ -169,7 +185,7 @@ static void linear_run_item(void *arg, int64_t item, int worker)
         return;
     }
     float *panel = dsm_exec_scratch(j->x, worker);
-    int64_t step = depth(j->k);
+    int64_t step = depth(j->k, DSM_K(tile).block_k);
     for (int64_t k = 0; k < j->k; k += step) {
         dsm_range block_k = {k, k + step < j->k ? k + step : j->k};
         pack_panel(j, &it, block_k, panel);
@@ -203,26 +219,12 @@ typedef struct weight_job {
     int64_t panels, k_tiles; /* panels of K in all; tiles of up to WEIGHT_PANELS */
 } weight_job;
 
-/* dy of rows r, columns n as by-panel A: for each tile->rows columns, for each r, those columns. */
-static void pack_dy(const dsm_linear *op, dsm_range r, dsm_range n, float *a)
-{
-    const int64_t rows = DSM_K(tile).rows, len = r.end - r.begin;
-    for (int64_t p = 0; p < len; p++) {
-        const float *dy = op->y + (r.begin + p) * op->y_rs;
-        float *to = a + p * rows;
-        int64_t c = n.begin;
-        for (; c + rows <= n.end; c += rows, to += len * rows)
-            memcpy(to, dy + c, (size_t)rows * sizeof *to);
-        if (c < n.end) memcpy(to, dy + c, (size_t)(n.end - c) * sizeof *to);
-    }
-}
-
 static void pack_x(const dsm_linear *op, dsm_range r, dsm_range columns, float *panel)
 {
-    int64_t width = panel_width(columns);
-    for (int64_t i = r.begin; i < r.end; i++)
-        DSM_K(tile).pack_row(panel + (i - r.begin) * width, width, x_row(op, i) + columns.begin,
-                             DSM_F32, columns.end - columns.begin);
+    const float *x = op->x + columns.begin + (op->x_rows ? 0 : r.begin * op->x_rs);
+    DSM_K(tile).pack_rows(panel, panel_width(columns), x, DSM_F32, op->x_rs,
+                          op->x_rows ? op->x_rows + r.begin : NULL, columns.end - columns.begin,
+                          r.end - r.begin);
 }
 
 static void sweep_weight(const dsm_linear *op, float *dw, int64_t len, dsm_range n,
@@ -245,12 +247,13 @@ static void weight_run_item(void *arg, int64_t item, int worker)
     dsm_range n = dsm_chunk(op->N, j->n_step, tile / j->k_tiles);
     int64_t kt = tile % j->k_tiles;
     int64_t first = kt * j->panels / j->k_tiles, last = (kt + 1) * j->panels / j->k_tiles;
-    int64_t R = op->begin[g + 1] - op->begin[g], step = depth(R);
+    int64_t R = op->begin[g + 1] - op->begin[g], step = depth(R, WEIGHT_DEPTH);
     float *panel = dsm_exec_scratch(j->x, worker);
-    float *a = panel + DSM_K(tile).block_k * DSM_K(tile).vectors * DSM_K(tile).lanes;
+    float *a = panel + WEIGHT_DEPTH * DSM_K(tile).vectors * DSM_K(tile).lanes;
     for (int64_t at = 0; at < R; at += step) {
         dsm_range r = {op->begin[g] + at, op->begin[g] + (at + step < R ? at + step : R)};
-        pack_dy(op, r, n, a);
+        DSM_K(tile).pack_columns(a, op->y + r.begin * op->y_rs + n.begin, op->y_rs,
+                                 n.end - n.begin, r.end - r.begin);
         for (int64_t p = first; p < last; p++) {
             dsm_range columns = panel_columns(op->K, p);
             pack_x(op, r, columns, panel);
@@ -259,14 +262,31 @@ static void weight_run_item(void *arg, int64_t item, int worker)
     }
 }
 
+/* Cut dw into tiles: large ones, for their dy and x are packed once per tile, unless that leaves few
+ * items. Depends on the shape alone. */
+static void cut_weight(weight_job *j)
+{
+    const dsm_linear *op = j->op;
+    int64_t rows = DSM_K(tile).rows, n_max = WEIGHT_N, p_max = WEIGHT_PANELS;
+    j->panels = panel_count(op->K);
+    for (;;) {
+        j->n_tiles = dsm_chunk_count(op->N, n_max);
+        j->n_step = dsm_chunk_count(dsm_chunk_count(op->N, j->n_tiles), rows) * rows;
+        j->n_tiles = dsm_chunk_count(op->N, j->n_step);
+        j->k_tiles = dsm_chunk_count(j->panels, p_max);
+        if (op->n_groups * j->n_tiles * j->k_tiles >= WEIGHT_ITEMS) return;
+        if (n_max > WEIGHT_N_MIN)
+            n_max /= 2;
+        else if (p_max > WEIGHT_PANELS_MIN)
+            p_max -= 1;
+        else
+            return;
+    }
+}
+
 void DSM_K(linear_weight_tiled)(const dsm_exec *x, const dsm_linear *op)
 {
     weight_job j = {.x = x, .op = op};
-    int64_t rows = DSM_K(tile).rows;
-    j.n_tiles = dsm_chunk_count(op->N, WEIGHT_N);
-    j.n_step = dsm_chunk_count(dsm_chunk_count(op->N, j.n_tiles), rows) * rows;
-    j.n_tiles = dsm_chunk_count(op->N, j.n_step);
-    j.panels = panel_count(op->K);
-    j.k_tiles = dsm_chunk_count(j.panels, WEIGHT_PANELS);
+    cut_weight(&j);
     dsm_pool_run(x->pool, op->n_groups * j.n_tiles * j.k_tiles, weight_run_item, &j);
 }

@@ -29,7 +29,7 @@ typedef void dsm_dot_fn(int64_t K, const float *const *x, const void *w, dsm_dty
 
 typedef struct dsm_tile {
     int rows, lanes, vectors; /* of the largest kernel: rows × (vectors · lanes) accumulators */
-    int64_t block_k;          /* a panel of this many k stays in the first-level cache */
+    int64_t block_k;          /* depth of a panel that streams well from the second-level cache */
     dsm_tile_fn *by_rows[DSM_TILE_MAX_VECTORS][DSM_TILE_MAX_ROWS];  /* [vectors-1][rows-1] */
     dsm_tile_fn *by_panel[DSM_TILE_MAX_VECTORS][DSM_TILE_MAX_ROWS];
     dsm_dot_fn *dot[DSM_DOT_MAX_ROWS]; /* [m-1] */
@@ -37,8 +37,11 @@ typedef struct dsm_tile {
     /* panel[k][j] = src[j][k] for j < n (zero up to width), k < K; row stride rs in elements. */
     void (*pack_transposed)(float *panel, int64_t width, const void *src, dsm_dtype t, int64_t rs,
                             int64_t n, int64_t K);
-    /* panel[k][j] = row_k[j] for j < n (zero up to width). */
-    void (*pack_row)(float *panel_row, int64_t width, const void *row, dsm_dtype t, int64_t n);
+    /* panel[k][j] = src[map[k]][j] for j < n (zero up to width), k < K; map NULL: k itself. */
+    void (*pack_rows)(float *panel, int64_t width, const void *src, dsm_dtype t, int64_t rs,
+                      const int32_t *map, int64_t n, int64_t K);
+    /* A by panel: for each `rows` columns of src (K, n), for each k, those columns. */
+    void (*pack_columns)(float *a, const float *src, int64_t rs, int64_t n, int64_t K);
 } dsm_tile;
 
 #endif

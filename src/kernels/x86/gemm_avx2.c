@@ -2,7 +2,7 @@
 /* AVX2 micro-kernels: tiles of 6 rows × 16 or 8 columns. */
 #include "kernels/x86/vec_avx2.h"
 
-enum { TILE_ROWS = 6, TILE_VECTORS = 2, BLOCK_K = 256 };
+enum { TILE_ROWS = 6, TILE_VECTORS = 2, BLOCK_K = 512 };
 
 #include "kernels/x86/tile_body.h" /* after TILE_ROWS and TILE_VECTORS */
 
@@ -39,5 +39,6 @@ const dsm_tile DSM_K(tile) = {
     .by_panel = {TILE_ROW(panel, 1), TILE_ROW(panel, 2)},
     .dot = {dot_1, dot_2, dot_3, dot_4, dot_5, dot_6, dot_7, dot_8},
     .pack_transposed = pack_transposed,
-    .pack_row = pack_row,
+    .pack_rows = pack_rows,
+    .pack_columns = pack_columns,
 };

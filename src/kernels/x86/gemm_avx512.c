@@ -2,7 +2,7 @@
 /* AVX-512 micro-kernels: tiles of 8 rows × 48, 32 or 16 columns. */
 #include "kernels/x86/vec_avx512.h"
 
-enum { TILE_ROWS = 8, TILE_VECTORS = 3, BLOCK_K = 192 };
+enum { TILE_ROWS = 8, TILE_VECTORS = 3, BLOCK_K = 512 };
 
 #include "kernels/x86/tile_body.h" /* after TILE_ROWS and TILE_VECTORS */
 
@@ -44,5 +44,6 @@ const dsm_tile DSM_K(tile) = {
     .by_panel = {TILE_ROW(panel, 1), TILE_ROW(panel, 2), TILE_ROW(panel, 3)},
     .dot = {dot_1, dot_2, dot_3, dot_4, dot_5, dot_6, dot_7, dot_8},
     .pack_transposed = pack_transposed,
-    .pack_row = pack_row,
+    .pack_rows = pack_rows,
+    .pack_columns = pack_columns,
 };

@@ -37,8 +37,10 @@ INLINE void tile_body(int rows, int vectors, bool by_panel, int64_t k, const flo
     for (int i = 0; i < rows; i++) {
         row[i] = by_panel ? a[0] + i : a[i];
 #pragma GCC unroll 8
-        for (int j = 0; j < vectors; j++)
+        for (int j = 0; j < vectors; j++) {
             sum[i][j] = vec_zero();
+            __builtin_prefetch(c + i * c_rs + j * LANES); /* needed only when the sums are done */
+        }
     }
     for (int64_t p = 0; p < k; p++) {
         vec bv[TILE_VECTORS];
@@ -217,14 +219,60 @@ static void pack_transposed(float *panel, int64_t width, const void *src, dsm_dt
     }
 }
 
-static void pack_row(float *panel_row, int64_t width, const void *row, dsm_dtype t, int64_t n)
+INLINE void pack_rows_as(int vectors, float *panel, const unsigned char *src, dsm_dtype t, size_t row,
+                         const int32_t *map, int64_t n, int64_t K)
 {
-    const unsigned char *from = row;
-    for (int64_t j = 0; j < width; j += LANES) {
-        const unsigned char *p = from + (size_t)j * size_of(t);
-        vec v = j + LANES <= n ? load_as(p, t) : j < n ? load_tail(p, t, n - j) : vec_zero();
-        vec_store(panel_row + j, v);
+    const int64_t whole = n / LANES;
+    for (int64_t k = 0; k < K; k++, panel += vectors * LANES) {
+        const unsigned char *p = src + (size_t)(map ? map[k] : k) * row;
+#pragma GCC unroll 8
+        for (int j = 0; j < vectors; j++, p += LANES * size_of(t))
+            vec_store(panel + j * LANES, j < whole ? load_as(p, t) : load_tail(p, t, n - j * LANES));
     }
+}
+
+INLINE void pack_rows_of(dsm_dtype t, float *panel, int64_t width, const unsigned char *src,
+                         int64_t rs, const int32_t *map, int64_t n, int64_t K)
+{
+    const size_t row = (size_t)rs * size_of(t);
+    if (n == 3 * LANES)
+        pack_rows_as(3, panel, src, t, row, map, 3 * LANES, K);
+    else if (n == 2 * LANES)
+        pack_rows_as(2, panel, src, t, row, map, 2 * LANES, K);
+    else
+        pack_rows_as((int)(width / LANES), panel, src, t, row, map, n, K);
+}
+
+static void pack_rows(float *panel, int64_t width, const void *src, dsm_dtype t, int64_t rs,
+                      const int32_t *map, int64_t n, int64_t K)
+{
+    if (t == DSM_F32)
+        pack_rows_of(DSM_F32, panel, width, src, rs, map, n, K);
+    else if (t == DSM_BF16)
+        pack_rows_of(DSM_BF16, panel, width, src, rs, map, n, K);
+    else
+        pack_rows_of(DSM_F16, panel, width, src, rs, map, n, K);
+}
+
+/* Two groups of columns at a time: about a cache line of each row. */
+static void pack_columns(float *a, const float *src, int64_t rs, int64_t n, int64_t K)
+{
+    const size_t group = TILE_ROWS * sizeof *a;
+    int64_t c = 0;
+    for (; c + 2 * TILE_ROWS <= n; c += 2 * TILE_ROWS, a += 2 * K * TILE_ROWS)
+        for (int64_t k = 0; k < K; k++) {
+            memcpy(a + k * TILE_ROWS, src + k * rs + c, group);
+            memcpy(a + (K + k) * TILE_ROWS, src + k * rs + c + TILE_ROWS, group);
+        }
+    if (c + TILE_ROWS <= n) {
+        for (int64_t k = 0; k < K; k++)
+            memcpy(a + k * TILE_ROWS, src + k * rs + c, group);
+        a += K * TILE_ROWS;
+        c += TILE_ROWS;
+    }
+    for (int64_t k = 0; c < n && k < K; k++)
+        for (int64_t i = 0; i < n - c; i++)
+            a[k * TILE_ROWS + i] = src[k * rs + c + i];
 }
 
 #endif
