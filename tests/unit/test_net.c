@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+/* The network as its callers see it: the same bits for any number of threads, feeding in any chunks equals the
+ * whole sequence, non-finite values are named, ids and sizes are checked, memory is measured. */
+#include "support/support.h"
+
+#include "core/rng.h"
+#include "model/net.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { B = 3, T = 20, V = 50 };
+
+static dsm_kernels kernels;
+static int32_t tokens[B * T], targets[B * T];
+
+/* MoE with a dense layer first, two shared and eight routed experts, grouped queries. */
+static dsm_model_config config(void)
+{
+    dsm_model_config c;
+    dsm_model_config_defaults(&c);
+    strcpy(c.model_type, "deepseek");
+    c.vocab_size = V, c.hidden_size = 32, c.intermediate_size = 40, c.moe_intermediate_size = 12;
+    c.num_hidden_layers = 3, c.num_attention_heads = 4, c.num_key_value_heads = 2, c.head_dim = 8;
+    c.n_shared_experts = 2, c.n_routed_experts = 8, c.num_experts_per_tok = 3;
+    c.first_k_dense_replace = 1, c.initializer_range = 0.2, c.max_position_embeddings = 64;
+    return c;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    dsm_rng rng = {3, DSM_STREAM_TEST, 0};
+    dsm_kernels_init(&kernels, dsm_cpu_flags());
+    for (int i = 0; i < B * T; i++) {
+        tokens[i] = (int32_t)dsm_rng_below(&rng, (uint64_t)i, V);
+        targets[i] = i % 7 ? (int32_t)dsm_rng_below(&rng, (uint64_t)i + 1000, V) : -1;
+    }
+    return 0;
+}
+
+typedef struct fixture {
+    dsm_exec exec;
+    dsm_model *model;
+    dsm_net *net;
+} fixture;
+
+static void open_fixture(fixture *f, const dsm_model_config *c, int threads, bool training)
+{
+    dsm_err err;
+    const dsm_net_options o = {.max_sequences = B, .seq_len = T, .training = training,
+                               .balance = {.expert = 0.01, .z = 0.001, .per_sequence = true}};
+    assert_ok(dsm_exec_init(&f->exec, &kernels, threads, &err));
+    assert_ok(dsm_model_create(&f->model, c, DSM_MODEL_VALUES | DSM_MODEL_GRADS, &err));
+    dsm_model_init_random(f->model, &f->exec, 1);
+    assert_ok(dsm_net_open(&f->net, f->model, &f->exec, &o, &err));
+}
+
+static void close_fixture(fixture *f)
+{
+    dsm_net_close(f->net);
+    dsm_model_free(f->model);
+    dsm_exec_free(&f->exec);
+}
+
+/* --- determinism ------------------------------------------------------------------------------------ */
+
+/* Losses and gradients of a step; the caller frees the gradients. */
+static dsm_real *step_with(const dsm_model_config *c, int threads, dsm_losses *losses)
+{
+    fixture f;
+    dsm_err err;
+    const dsm_route_mode mode = {.training = true, .seed = 8, .step = 4};
+    open_fixture(&f, c, threads, true);
+    *losses = (dsm_losses){0};
+    assert_ok(dsm_net_step(f.net, tokens, targets, B, &mode, 1.0, losses, NULL, NULL, &err));
+    size_t bytes = sizeof(dsm_real) * (size_t)f.model->n_elements;
+    dsm_real *grads = malloc(bytes);
+    memcpy(grads, f.model->grads, bytes);
+    close_fixture(&f);
+    return grads;
+}
+
+static void threads_do_not_change_bits(void **state)
+{
+    (void)state;
+    static const dsm_router_kind kinds[] = {DSM_ROUTER_SOFTMAX, DSM_ROUTER_SIGMOID, DSM_ROUTER_SWITCH,
+                                            DSM_ROUTER_GSHARD, DSM_ROUTER_HASH};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        dsm_model_config c = config();
+        dsm_losses one, more;
+        c.router = kinds[i];
+        c.num_experts_per_tok = dsm_router_picks(&c);
+        if (kinds[i] == DSM_ROUTER_SWITCH) c.jitter = 0.1;
+        if (kinds[i] == DSM_ROUTER_GSHARD) c.random_second = true;
+        dsm_model *m;
+        dsm_err err;
+        assert_ok(dsm_model_create(&m, &c, 0, &err));
+        size_t bytes = sizeof(dsm_real) * (size_t)m->n_elements;
+        dsm_model_free(m);
+        dsm_real *first = step_with(&c, 1, &one);
+        for (int threads = 2; threads <= 3; threads++) {
+            dsm_real *again = step_with(&c, threads, &more);
+            assert_memory_equal(&one, &more, sizeof one);
+            assert_memory_equal(first, again, bytes);
+            free(again);
+        }
+        free(first);
+    }
+}
+
+/* A batch in one micro-batch, or in three: the same gradient up to rounding. */
+static void micro_batches_add_up(void **state)
+{
+    (void)state;
+    dsm_model_config c = config();
+    fixture f;
+    dsm_err err;
+    dsm_losses whole = {0}, parts = {0};
+    int32_t all_targets[B * T]; /* equally many targets in every sequence */
+    for (int i = 0; i < B * T; i++)
+        all_targets[i] = i % T == 0 ? -1 : tokens[B * T - 1 - i];
+    open_fixture(&f, &c, 2, true);
+    size_t n = (size_t)f.model->n_elements;
+    dsm_route_mode mode = {.training = true};
+    assert_ok(dsm_net_step(f.net, tokens, all_targets, B, &mode, 1.0, &whole, NULL, NULL, &err));
+    dsm_real *grads = malloc(n * sizeof *grads);
+    memcpy(grads, f.model->grads, n * sizeof *grads);
+    memset(f.model->grads, 0, n * sizeof *grads);
+    for (int b = 0; b < B; b++) {
+        mode.first_token = b * T;
+        assert_ok(dsm_net_step(f.net, tokens + b * T, all_targets + b * T, 1, &mode, 1.0 / B, &parts,
+                               NULL, NULL, &err));
+    }
+    assert_true(fabs(whole.lm - parts.lm) < 1e-5 * whole.lm);
+    assert_int_equal(whole.targets, parts.targets);
+    /* balance losses are means over sequences: the three parts sum to three means */
+    assert_true(fabs(whole.balance.expert - parts.balance.expert / B) < 1e-7);
+    double difference = 0, size = 0;
+    for (size_t i = 0; i < n; i++) {
+        difference += pow((double)grads[i] - (double)f.model->grads[i], 2);
+        size += pow((double)grads[i], 2);
+    }
+    assert_true(sqrt(difference / size) < 1e-6);
+    free(grads);
+    close_fixture(&f);
+}
+
+/* --- generation -------------------------------------------------------------------------------------- */
+
+/* Feed tokens 0 … T-1 in chunks of `chunk`, with logits of every position. */
+static void feed_in_chunks(fixture *f, int64_t chunk, dsm_real *logits)
+{
+    dsm_cache *cache;
+    dsm_err err;
+    assert_ok(dsm_cache_open(&cache, f->model, T + 3, &err));
+    for (int64_t at = 0; at < T; at += chunk) {
+        int64_t n = T - at < chunk ? T - at : chunk;
+        assert_ok(dsm_net_feed(f->net, cache, tokens + at, n, logits + at * V, n, &err));
+        assert_int_equal(dsm_cache_length(cache), at + n);
+    }
+    dsm_cache_close(cache);
+}
+
+static void assert_near(const dsm_real *a, const dsm_real *b, int64_t n, double tolerance)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (!(fabs((double)a[i] - (double)b[i]) <= tolerance))
+            fail_msg("element %d: %g and %g", (int)i, (double)a[i], (double)b[i]);
+}
+
+/* The loss of a step is that of the logits fed at once, and feeding in chunks of any size changes nothing but
+ * rounding: sums over D = 32 and two layers of values near one, so 1e-5 is a hundred roundings. */
+static void chunks_of_any_size_equal_the_whole(void **state)
+{
+    (void)state;
+    static const int64_t chunks[] = {1, 2, 3, 7, 19};
+    static dsm_real whole[T * V], part[T * V], token_loss[B * T];
+    dsm_model_config c = config();
+    fixture f;
+    dsm_err err;
+    open_fixture(&f, &c, 2, false);
+    feed_in_chunks(&f, T, whole);
+    for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++) {
+        feed_in_chunks(&f, chunks[i], part);
+        assert_near(whole, part, T * V, 1e-5);
+    }
+    dsm_losses losses = {0};
+    assert_ok(dsm_net_step(f.net, tokens, targets, B, &(dsm_route_mode){0}, 1.0, &losses, NULL,
+                           token_loss, &err));
+    for (int t = 0; t < T; t++) {
+        double sum = 0;
+        for (int v = 0; v < V; v++)
+            sum += exp((double)whole[t * V + v]);
+        double loss = targets[t] < 0 ? 0 : log(sum) - (double)whole[t * V + targets[t]];
+        assert_true(fabs(loss - (double)token_loss[t]) < 1e-5);
+    }
+    close_fixture(&f);
+}
+
+/* A net that keeps all activations and one that shares them compute the same. */
+static void training_and_inference_memory_agree(void **state)
+{
+    (void)state;
+    static dsm_real a[T * V], b[T * V];
+    dsm_model_config c = config();
+    fixture f, g;
+    open_fixture(&f, &c, 1, false);
+    open_fixture(&g, &c, 1, true);
+    feed_in_chunks(&f, T, a);
+    feed_in_chunks(&g, T, b);
+    assert_memory_equal(a, b, sizeof a);
+    close_fixture(&f);
+    close_fixture(&g);
+}
+
+static void truncating_forgets(void **state)
+{
+    (void)state;
+    static dsm_real first[V], again[V];
+    dsm_model_config c = config();
+    fixture f;
+    dsm_cache *cache;
+    dsm_err err;
+    open_fixture(&f, &c, 1, false);
+    assert_ok(dsm_cache_open(&cache, f.model, T, &err));
+    assert_ok(dsm_net_feed(f.net, cache, tokens, 10, first, 1, &err));
+    assert_ok(dsm_net_feed(f.net, cache, tokens + 10, 5, NULL, 0, &err));
+    dsm_cache_truncate(cache, 9);
+    assert_ok(dsm_net_feed(f.net, cache, tokens + 9, 1, again, 1, &err));
+    assert_near(first, again, V, 1e-5);
+    assert_fails(dsm_net_feed(f.net, cache, tokens, 11, NULL, 0, &err), DSM_ELIMIT,
+                 "found 21 tokens, expected at most 20");
+    dsm_cache_close(cache);
+    close_fixture(&f);
+}
+
+/* --- mistakes ------------------------------------------------------------------------------------------ */
+
+static void non_finite_values_are_named(void **state)
+{
+    (void)state;
+    const struct {
+        const char *parameter, *expected;
+        float value;
+    } cases[] = {
+        {"model.layers.1.self_attn.v_proj.weight", "parameter model.layers.1.self_attn.v_proj", NAN},
+        {"model.layers.2.mlp.gate.weight", "layer 2: router logits", 3e38f},
+        {"model.layers.0.self_attn.q_proj.weight", "layer 0: queries, keys and values", 3e38f},
+        {"lm_head.weight", "logits", 3e38f},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        dsm_model_config c = config();
+        fixture f;
+        dsm_err err;
+        dsm_losses losses = {0};
+        open_fixture(&f, &c, 2, true);
+        const dsm_param *p = dsm_model_find(f.model, cases[i].parameter);
+        for (int64_t j = 0; j < p->rows * p->cols; j++)
+            f.model->values[p->offset + j] = cases[i].value;
+        assert_fails(dsm_net_step(f.net, tokens, targets, B, &(dsm_route_mode){.training = true}, 1.0,
+                                  &losses, NULL, NULL, &err),
+                     DSM_ENONFINITE, cases[i].expected);
+        close_fixture(&f);
+    }
+}
+
+static void bad_calls_are_refused(void **state)
+{
+    (void)state;
+    dsm_model_config c = config();
+    fixture f;
+    dsm_err err;
+    dsm_losses losses = {0};
+    const dsm_route_mode plain = {0}, training = {.training = true}, many = {.active = 4};
+    int32_t bad[B * T];
+    open_fixture(&f, &c, 1, false);
+    memcpy(bad, tokens, sizeof bad);
+    bad[5] = V;
+    assert_fails(dsm_net_step(f.net, bad, targets, B, &plain, 1, &losses, NULL, NULL, &err), DSM_ERANGE,
+                 "token 5: found id 50, expected 0 to 49");
+    bad[5] = -2;
+    assert_fails(dsm_net_step(f.net, tokens, bad, B, &plain, 1, &losses, NULL, NULL, &err), DSM_ERANGE,
+                 "target 5: found id -2");
+    assert_fails(dsm_net_step(f.net, tokens, targets, B + 1, &plain, 1, &losses, NULL, NULL, &err),
+                 DSM_ERANGE, "found 4 sequences");
+    assert_fails(dsm_net_step(f.net, tokens, targets, B, &training, 1, &losses, NULL, NULL, &err),
+                 DSM_EUSAGE, "opened for evaluation");
+    assert_fails(dsm_net_step(f.net, tokens, targets, B, &many, 1, &losses, NULL, NULL, &err),
+                 DSM_ERANGE, "active experts: found 4, expected 0 to 3");
+    close_fixture(&f);
+}
+
+/* --- inside -------------------------------------------------------------------------------------------- */
+
+static void routing_can_be_read(void **state)
+{
+    (void)state;
+    dsm_model_config c = config();
+    fixture f;
+    dsm_err err;
+    int64_t count[3][8], K;
+    dsm_load loads[3] = {{.E = 8, .count = count[0]}, {.E = 8, .count = count[1]},
+                         {.E = 8, .count = count[2]}};
+    dsm_losses losses = {0};
+    const int32_t *pick;
+    const dsm_real *gate;
+    open_fixture(&f, &c, 1, false);
+    for (int l = 0; l < 3; l++)
+        dsm_load_clear(&loads[l]);
+    assert_ok(dsm_net_step(f.net, tokens, targets, B, &(dsm_route_mode){.active = 2}, 1, &losses, loads,
+                           NULL, &err));
+    assert_int_equal(dsm_net_routing(f.net, 0, &pick, &gate, &K), 0); /* dense */
+    assert_int_equal(loads[0].tokens, 0);
+    for (int l = 1; l < 3; l++) { /* layers share memory here, but not their picks */
+        int64_t again[8] = {0};
+        assert_int_equal(dsm_net_routing(f.net, l, &pick, &gate, &K), B * T);
+        assert_int_equal(K, 2);
+        for (int i = 0; i < B * T * 2; i++)
+            again[pick[i]]++;
+        assert_memory_equal(again, loads[l].count, sizeof again);
+        assert_int_equal(loads[l].tokens, B * T);
+    }
+    close_fixture(&f);
+}
+
+/* Training memory grows with layers, that of inference with their kinds; nothing is allocated to measure. */
+static void memory_is_measured(void **state)
+{
+    (void)state;
+    dsm_model_config c = config();
+    dsm_net_memory four, eight;
+    dsm_err err;
+    size_t bytes[2][2];
+    for (int training = 0; training < 2; training++)
+        for (int deep = 0; deep < 2; deep++) {
+            const dsm_net_options o = {.max_sequences = B, .seq_len = T, .training = training};
+            dsm_model *m;
+            c.num_hidden_layers = deep ? 8 : 4;
+            assert_ok(dsm_model_create(&m, &c, 0, &err));
+            dsm_net_measure(m, &o, deep ? &eight : &four);
+            bytes[training][deep] = deep ? eight.activations : four.activations;
+            dsm_model_free(m);
+        }
+    assert_true(bytes[1][1] > 18 * bytes[1][0] / 10);
+    assert_true(bytes[0][1] < 11 * bytes[0][0] / 10);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(threads_do_not_change_bits),
+        cmocka_unit_test(micro_batches_add_up),
+        cmocka_unit_test(chunks_of_any_size_equal_the_whole),
+        cmocka_unit_test(training_and_inference_memory_agree),
+        cmocka_unit_test(truncating_forgets),
+        cmocka_unit_test(non_finite_values_are_named),
+        cmocka_unit_test(bad_calls_are_refused),
+        cmocka_unit_test(routing_can_be_read),
+        cmocka_unit_test(memory_is_measured),
+    };
+    return cmocka_run_group_tests(tests, set_up, NULL);
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/* What every router promises: picks are the best, ties go to the lower expert, gates come from the original
+ * scores, and the options do what their papers say. */
+#include "support/routing.h"
+#include "support/support.h"
+
+#include "core/rng.h"
+#include "model/params.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static routing g; /* large: not on the stack */
+
+static const dsm_router_kind scored[] = {DSM_ROUTER_SOFTMAX, DSM_ROUTER_SIGMOID, DSM_ROUTER_SWITCH,
+                                         DSM_ROUTER_GSHARD};
+enum { N_SCORED = sizeof scored / sizeof *scored };
+
+static int64_t picks_of(dsm_router_kind kind)
+{
+    int64_t fixed = dsm_router_of(kind)->picks;
+    return fixed ? fixed : 3;
+}
+
+static void picks_are_the_best_in_order(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_SCORED; i++) {
+        int64_t K = picks_of(scored[i]);
+        routing_open(&g, scored[i], 40, 20, 11, K, 1);
+        routing_run(&g);
+        for (int64_t t = 0; t < 40; t++)
+            for (int64_t k = 0; k < K; k++) {
+                int64_t better = 0;
+                for (int64_t e = 0; e < 11; e++)
+                    better += g.logit[t * 11 + e] > g.logit[t * 11 + g.pick[t * K + k]];
+                assert_int_equal(better, k);
+            }
+        routing_close(&g);
+    }
+}
+
+static void ties_go_to_the_lower_expert(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_SCORED; i++)
+        for (int biased = 0; biased < 2; biased++) {
+            int64_t K = picks_of(scored[i]);
+            routing_open(&g, scored[i], 4, 4, 8, K, 1);
+            memset(g.logit, 0, sizeof g.logit);
+            if (biased) g.r.bias = g.bias; /* all zero: still a tie */
+            routing_run(&g);
+            for (int64_t j = 0; j < 4 * K; j++)
+                assert_int_equal(g.pick[j], j % K);
+            routing_close(&g);
+        }
+}
+
+/* Expert 7 gets a bias no score can match: it is picked everywhere, and each gate is still its own score. */
+static void a_huge_bias_changes_picks_and_never_weights(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        for (int multiply = 0; multiply < 2; multiply++) {
+            routing_open(&g, scored[i], 30, 30, 9, 2, 3);
+            g.config.bias = multiply ? DSM_BIAS_MULTIPLICATIVE : DSM_BIAS_ADDITIVE;
+            for (int e = 0; e < 9; e++)
+                g.bias[e] = multiply ? 1 : 0;
+            g.bias[7] = 1e6f;
+            routing_run(&g); /* without */
+            int without = 0;
+            for (int t = 0; t < 30; t++)
+                without += g.pick[2 * t] == 7 || g.pick[2 * t + 1] == 7;
+            g.r.bias = g.bias;
+            routing_run(&g);
+            assert_true(without < 30);
+            for (int t = 0; t < 30; t++) {
+                assert_int_equal(g.pick[2 * t], 7);
+                for (int k = 0; k < 2; k++)
+                    assert_true(g.gate[2 * t + k] == g.score[t * 9 + g.pick[2 * t + k]]);
+            }
+            routing_close(&g);
+        }
+}
+
+static void gates_are_normalised_or_scaled(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        routing_open(&g, scored[i], 20, 20, 8, 3, 5);
+        g.config.routed_scaling_factor = 2.5;
+        routing_run(&g);
+        for (int j = 0; j < 60; j++)
+            assert_true(g.gate[j] == 2.5f * g.score[j / 3 * 8 + g.pick[j]]);
+        g.config.norm_topk_prob = true;
+        routing_run(&g);
+        for (int t = 0; t < 20; t++)
+            assert_true(fabsf(g.gate[3 * t] + g.gate[3 * t + 1] + g.gate[3 * t + 2] - 1) < 4e-7f);
+        routing_close(&g);
+    }
+}
+
+/* mask_top disables the best round(ratio·E) experts of each token: the next ones are picked. */
+static void the_highest_experts_can_be_masked(void **state)
+{
+    (void)state;
+    static int32_t all[20 * 8];
+    routing_open(&g, DSM_ROUTER_SOFTMAX, 20, 20, 8, 8, 6);
+    routing_run(&g);
+    memcpy(all, g.pick, sizeof all);
+    g.r.K = 2;
+    g.mode.mask_top = 0.25; /* two of eight */
+    routing_run(&g);
+    for (int t = 0; t < 20; t++)
+        for (int k = 0; k < 2; k++) {
+            assert_int_equal(g.pick[2 * t + k], all[8 * t + 2 + k]);
+            assert_true(g.gate[2 * t + k] == g.score[8 * t + g.pick[2 * t + k]]);
+        }
+    g.mode.mask_top = 1.0; /* K always remain */
+    routing_run(&g);
+    for (int t = 0; t < 20; t++)
+        assert_int_equal(g.pick[2 * t], all[8 * t + 6]);
+    routing_close(&g);
+}
+
+static void gshard_renormalises(void **state)
+{
+    (void)state;
+    routing_open(&g, DSM_ROUTER_GSHARD, 20, 20, 8, 2, 7);
+    g.config.renormalize = true;
+    routing_run(&g);
+    for (int t = 0; t < 20; t++) {
+        float s1 = g.score[8 * t + g.pick[2 * t]], s2 = g.score[8 * t + g.pick[2 * t + 1]];
+        assert_true(fabsf(g.gate[2 * t] - s1 / (s1 + s2)) < 2e-7f);
+        assert_true(fabsf(g.gate[2 * t] + g.gate[2 * t + 1] - 1) < 4e-7f);
+    }
+    routing_close(&g);
+}
+
+/* The second choice stays with chance min(1, 2 g2 / (g1 + g2)): counted over tokens with equal logits. */
+static void gshard_second_choice_is_random(void **state)
+{
+    (void)state;
+    enum { TOKENS = 2000 };
+    const double share = 0.2; /* of the second: kept with chance 0.4 */
+    routing_open(&g, DSM_ROUTER_GSHARD, TOKENS, TOKENS, 3, 2, 1);
+    g.config.random_second = true;
+    for (int t = 0; t < TOKENS; t++) {
+        g.logit[3 * t] = logf((float)(1 - share));
+        g.logit[3 * t + 1] = logf((float)share);
+        g.logit[3 * t + 2] = -30;
+    }
+    g.mode = (dsm_route_mode){.training = true, .seed = 2, .step = 3};
+    routing_run(&g);
+    int kept = 0;
+    for (int t = 0; t < TOKENS; t++) {
+        kept += g.pick[2 * t + 1] >= 0;
+        assert_int_equal(dsm_pick_expert(g.pick[2 * t + 1]), 1);
+        assert_true((g.gate[2 * t + 1] == 0) == (g.pick[2 * t + 1] < 0));
+    }
+    /* 800 expected, standard deviation 22: five of them */
+    assert_in_range(kept, 800 - 110, 800 + 110);
+    g.mode.training = false;
+    routing_run(&g);
+    for (int t = 0; t < TOKENS; t++)
+        assert_true(g.pick[2 * t + 1] >= 0);
+    routing_close(&g);
+}
+
+static void hash_follows_its_table(void **state)
+{
+    (void)state;
+    routing_open(&g, DSM_ROUTER_HASH, 50, 50, 7, 1, 1);
+    for (int i = 0; i < 50; i++) {
+        g.tokens[i] = i * 3 % 10;
+        g.hash[i % 10] = (i % 10) * 5 % 7;
+    }
+    routing_run(&g);
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(g.pick[i], g.hash[g.tokens[i]]);
+        assert_true(g.gate[i] == 1);
+    }
+    routing_close(&g);
+}
+
+/* --- hash tables ------------------------------------------------------------------------------------ */
+
+static dsm_model *hash_model(dsm_hash_kind kind, int64_t V, int64_t E)
+{
+    dsm_model_config c;
+    dsm_model *m;
+    dsm_err err;
+    dsm_model_config_defaults(&c);
+    strcpy(c.model_type, "deepseek");
+    c.vocab_size = V, c.n_routed_experts = E, c.num_experts_per_tok = 1, c.num_hidden_layers = 2;
+    c.router = DSM_ROUTER_HASH, c.hash = kind, c.hash_seed = 4;
+    assert_ok(dsm_model_create(&m, &c, 0, &err));
+    return m;
+}
+
+static void balanced_tables_level_the_load(void **state)
+{
+    (void)state;
+    enum { VOCAB = 500, EXPERTS = 8 };
+    uint64_t counts[VOCAB], load[EXPERTS] = {0}, total = 0;
+    dsm_err err;
+    dsm_model *m = hash_model(DSM_HASH_BALANCED, VOCAB, EXPERTS);
+    for (uint64_t v = 0; v < VOCAB; v++)
+        total += counts[v] = 100000 / (v + 8); /* Zipf-like, no token above its share */
+    assert_ok(dsm_model_hash_balance(m, counts, &err));
+    for (int v = 0; v < VOCAB; v++)
+        load[m->layers[1].moe.hash[v]] += counts[v];
+    for (int e = 0; e < EXPERTS; e++)
+        assert_in_range(load[e] * EXPERTS, total - total / 100, total + total / 100);
+    dsm_model_free(m);
+}
+
+static void random_tables_differ_by_layer_and_use_all_experts(void **state)
+{
+    (void)state;
+    dsm_model *m = hash_model(DSM_HASH_RANDOM, 400, 8);
+    const int32_t *a = m->layers[0].moe.hash, *b = m->layers[1].moe.hash;
+    int used[8] = {0}, same = 0;
+    for (int v = 0; v < 400; v++) {
+        assert_in_range(a[v], 0, 7);
+        used[a[v]]++;
+        same += a[v] == b[v];
+    }
+    for (int e = 0; e < 8; e++)
+        assert_in_range(used[e], 20, 90);
+    assert_in_range(same, 20, 90); /* one in eight by chance */
+    dsm_model_free(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(picks_are_the_best_in_order),
+        cmocka_unit_test(ties_go_to_the_lower_expert),
+        cmocka_unit_test(a_huge_bias_changes_picks_and_never_weights),
+        cmocka_unit_test(gates_are_normalised_or_scaled),
+        cmocka_unit_test(the_highest_experts_can_be_masked),
+        cmocka_unit_test(gshard_renormalises),
+        cmocka_unit_test(gshard_second_choice_is_random),
+        cmocka_unit_test(hash_follows_its_table),
+        cmocka_unit_test(balanced_tables_level_the_load),
+        cmocka_unit_test(random_tables_differ_by_layer_and_use_all_experts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
