@@ -24,13 +24,14 @@ dsmoe_kernel_objects(kernels_ref "${KERNEL_REF}" "-DDSM_VARIANT=ref")
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(avx2 -mavx2 -mfma -mf16c)
   set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd -mprefer-vector-width=512)
-  set(tier -O3 -ffp-contract=fast -fopenmp-simd)
+  set(tier -O3 -fopenmp-simd)
   file(GLOB KERNEL_X86_INIT CONFIGURE_DEPENDS src/kernels/x86/init_x86.c)
   dsmoe_kernel_objects(kernels_x86_init "${KERNEL_X86_INIT}" "")
   dsmoe_kernel_objects(kernels_avx2 "${KERNEL_REF};${KERNEL_TILED};${KERNEL_AVX2}"
     "${tier};${avx2};-DDSM_VARIANT=avx2;-DDSM_FAST_TIER")
   dsmoe_kernel_objects(kernels_avx512 "${KERNEL_REF};${KERNEL_TILED};${KERNEL_AVX512}"
     "${tier};${avx512};-DDSM_VARIANT=avx512;-DDSM_FAST_TIER")
+  set_target_properties(kernels_avx2 kernels_avx512 PROPERTIES DSM_CONTRACT ON) # fused multiply-add
 endif()
 
 # The double oracle of the gradient tests: core, the truth and the model, all in double.

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Grouped linear maps against the truth: odd sizes, empty groups, row maps, strides, every weight
  * dtype, overwrite and accumulate. */
+#include "support/support.h"
+
 #include "support/lab.h"
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
 #include <stdio.h>
 
 enum { MAX_GROUPS = 8 };

@@ -2,12 +2,9 @@
 #include "support/lab.h"
 
 #include "core/rng.h"
+#include "support/support.h"
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -14,10 +14,7 @@
  * Every output element belongs to one item and is summed in ascending k: results do not depend on
  * threads. The scheme is that of Goto & van de Geijn ("Anatomy of High-Performance Matrix
  * Multiplication", 2008) with the roles of its A and B exchanged. */
-#include "kernels/chunk.h"
 #include "kernels/tiled/tiled.h"
-
-#include <assert.h>
 
 enum {
     BLOCK_M = 512,         /* rows that share one packing of a panel */
@@ -31,25 +28,6 @@ enum {
 };
 
 /* ---- cutting a matrix into blocks -------------------------------------------------------------- */
-
-/* n columns as panels of nearly equal width, whole vectors each but the last. */
-static int64_t panel_count(int64_t n)
-{
-    return dsm_chunk_count(dsm_chunk_count(n, DSM_K(tile).lanes), DSM_K(tile).vectors);
-}
-
-static dsm_range panel_columns(int64_t n, int64_t p)
-{
-    int64_t lanes = DSM_K(tile).lanes, vectors = dsm_chunk_count(n, lanes), panels = panel_count(n);
-    dsm_range c = {p * vectors / panels * lanes, (p + 1) * vectors / panels * lanes};
-    if (c.end > n) c.end = n;
-    return c;
-}
-
-static int64_t panel_width(dsm_range columns)
-{
-    return dsm_chunk_count(columns.end - columns.begin, DSM_K(tile).lanes) * DSM_K(tile).lanes;
-}
 
 /* The depth of one packed block: K cut evenly into blocks of at most `most`, whole quads. */
 static int64_t depth(int64_t K, int64_t most)
@@ -120,13 +98,13 @@ static const void *weight_at(const dsm_mat *w, int64_t row, int64_t column)
 
 static void pack_panel(const linear_job *j, const linear_item *it, dsm_range k, float *panel)
 {
-    int64_t width = panel_width(it->columns), n = it->columns.end - it->columns.begin;
+    int64_t width = dsm_panel_width(TILE, it->columns), n = it->columns.end - it->columns.begin;
     const dsm_mat *w = it->w;
     if (j->input)
-        DSM_K(tile).pack_rows(panel, width, weight_at(w, k.begin, it->columns.begin), w->dtype,
+        TILE->pack_rows(panel, width, weight_at(w, k.begin, it->columns.begin), w->dtype,
                               w->cols, NULL, n, k.end - k.begin);
     else
-        DSM_K(tile).pack_transposed(panel, width, weight_at(w, it->columns.begin, k.begin), w->dtype,
+        TILE->pack_transposed(panel, width, weight_at(w, it->columns.begin, k.begin), w->dtype,
                                     w->cols, n, k.end - k.begin);
 }
 
@@ -134,7 +112,7 @@ static void pack_panel(const linear_job *j, const linear_item *it, dsm_range k, 
  * it has begun, but cannot guess where the next one is. */
 static void prefetch_rows(const linear_job *j, const linear_item *it, dsm_range k, int64_t r)
 {
-    int64_t last = r + DSM_K(tile).rows < it->rows.end ? r + DSM_K(tile).rows : it->rows.end;
+    int64_t last = r + TILE->rows < it->rows.end ? r + TILE->rows : it->rows.end;
     for (; r < last; r++) {
         const float *a = a_row(j, r) + k.begin;
         for (int i = 0; i < PREFETCH * 16; i += 16)
@@ -144,11 +122,11 @@ static void prefetch_rows(const linear_job *j, const linear_item *it, dsm_range 
 
 static void sweep_rows(const linear_job *j, const linear_item *it, dsm_range k, const float *panel)
 {
-    int64_t vectors = panel_width(it->columns) / DSM_K(tile).lanes;
-    dsm_tile_fn *const *kernels = DSM_K(tile).by_rows[vectors - 1];
+    int64_t vectors = dsm_panel_width(TILE, it->columns) / TILE->lanes;
+    dsm_tile_fn *const *kernels = TILE->by_rows[vectors - 1];
     const float *a[DSM_TILE_MAX_ROWS];
-    for (int64_t r = it->rows.begin; r < it->rows.end; r += DSM_K(tile).rows) {
-        int rows = it->rows.end - r < DSM_K(tile).rows ? (int)(it->rows.end - r) : DSM_K(tile).rows;
+    for (int64_t r = it->rows.begin; r < it->rows.end; r += TILE->rows) {
+        int rows = it->rows.end - r < TILE->rows ? (int)(it->rows.end - r) : TILE->rows;
         for (int i = 0; i < rows; i++)
             a[i] = a_row(j, r + i) + k.begin;
         prefetch_rows(j, it, k, r + rows);
@@ -163,8 +141,8 @@ static void few_rows(const linear_job *j, const linear_item *it)
     const float *a[DSM_DOT_MAX_ROWS];
     for (int64_t i = 0; i < m; i++)
         a[i] = a_row(j, it->rows.begin + i);
-    DSM_K(tile).dot[m - 1](j->k, a, weight_at(it->w, it->columns.begin, 0), it->w->dtype,
-                           it->columns.end - it->columns.begin,
+    TILE->dot[m - 1](j->k, a, weight_at(it->w, it->columns.begin, 0), it->w->dtype,
+                           it->w->cols, it->columns.end - it->columns.begin,
                            c_row(j, it->rows.begin) + it->columns.begin, c_stride(j),
                            j->op->accumulate);
 }
@@ -173,10 +151,10 @@ static void linear_run_item(void *arg, int64_t item, int worker)
 {
     const linear_job *j = arg;
     const dsm_linear *op = j->op;
-    int64_t panels = panel_count(j->n), block = item / panels, g = group_of_block(op, block);
+    int64_t panels = dsm_panel_count(TILE, j->n), block = item / panels, g = group_of_block(op, block);
     int64_t group_rows = op->begin[g + 1] - op->begin[g];
     linear_item it = {&op->w[g], dsm_chunk(group_rows, BLOCK_M, block - first_block(op, g)),
-                      panel_columns(j->n, item % panels)};
+                      dsm_panel(TILE, j->n, item % panels)};
     if (it.rows.begin >= it.rows.end) return;
     it.rows.begin += op->begin[g];
     it.rows.end += op->begin[g];
@@ -185,7 +163,7 @@ static void linear_run_item(void *arg, int64_t item, int worker)
         return;
     }
     float *panel = dsm_exec_scratch(j->x, worker);
-    int64_t step = depth(j->k, DSM_K(tile).block_k);
+    int64_t step = depth(j->k, TILE->block_k);
     for (int64_t k = 0; k < j->k; k += step) {
         dsm_range block_k = {k, k + step < j->k ? k + step : j->k};
         pack_panel(j, &it, block_k, panel);
@@ -197,7 +175,7 @@ static void linear_run(const dsm_exec *x, const dsm_linear *op, bool input)
 {
     linear_job j = {x, op, input, input ? op->K : op->N, input ? op->N : op->K};
     int64_t blocks = first_block(op, op->n_groups);
-    dsm_pool_run(x->pool, blocks * panel_count(j.n), linear_run_item, &j);
+    dsm_pool_run(x->pool, blocks * dsm_panel_count(TILE, j.n), linear_run_item, &j);
 }
 
 void DSM_K(linear_tiled)(const dsm_exec *x, const dsm_linear *op)
@@ -222,7 +200,7 @@ typedef struct weight_job {
 static void pack_x(const dsm_linear *op, dsm_range r, dsm_range columns, float *panel)
 {
     const float *x = op->x + columns.begin + (op->x_rows ? 0 : r.begin * op->x_rs);
-    DSM_K(tile).pack_rows(panel, panel_width(columns), x, DSM_F32, op->x_rs,
+    TILE->pack_rows(panel, dsm_panel_width(TILE, columns), x, DSM_F32, op->x_rs,
                           op->x_rows ? op->x_rows + r.begin : NULL, columns.end - columns.begin,
                           r.end - r.begin);
 }
@@ -230,10 +208,10 @@ static void pack_x(const dsm_linear *op, dsm_range r, dsm_range columns, float *
 static void sweep_weight(const dsm_linear *op, float *dw, int64_t len, dsm_range n,
                          dsm_range columns, const float *a, const float *panel)
 {
-    int64_t vectors = panel_width(columns) / DSM_K(tile).lanes;
-    dsm_tile_fn *const *kernels = DSM_K(tile).by_panel[vectors - 1];
-    for (int64_t c = n.begin; c < n.end; c += DSM_K(tile).rows, a += len * DSM_K(tile).rows) {
-        int rows = n.end - c < DSM_K(tile).rows ? (int)(n.end - c) : DSM_K(tile).rows;
+    int64_t vectors = dsm_panel_width(TILE, columns) / TILE->lanes;
+    dsm_tile_fn *const *kernels = TILE->by_panel[vectors - 1];
+    for (int64_t c = n.begin; c < n.end; c += TILE->rows, a += len * TILE->rows) {
+        int rows = n.end - c < TILE->rows ? (int)(n.end - c) : TILE->rows;
         kernels[rows - 1](len, &a, panel, dw + c * op->K + columns.begin, op->K,
                           columns.end - columns.begin, true);
     }
@@ -249,13 +227,13 @@ static void weight_run_item(void *arg, int64_t item, int worker)
     int64_t first = kt * j->panels / j->k_tiles, last = (kt + 1) * j->panels / j->k_tiles;
     int64_t R = op->begin[g + 1] - op->begin[g], step = depth(R, WEIGHT_DEPTH);
     float *panel = dsm_exec_scratch(j->x, worker);
-    float *a = panel + WEIGHT_DEPTH * DSM_K(tile).vectors * DSM_K(tile).lanes;
+    float *a = panel + WEIGHT_DEPTH * TILE->vectors * TILE->lanes;
     for (int64_t at = 0; at < R; at += step) {
         dsm_range r = {op->begin[g] + at, op->begin[g] + (at + step < R ? at + step : R)};
-        DSM_K(tile).pack_columns(a, op->y + r.begin * op->y_rs + n.begin, op->y_rs,
+        TILE->pack_columns(a, op->y + r.begin * op->y_rs + n.begin, op->y_rs,
                                  n.end - n.begin, r.end - r.begin);
         for (int64_t p = first; p < last; p++) {
-            dsm_range columns = panel_columns(op->K, p);
+            dsm_range columns = dsm_panel(TILE, op->K, p);
             pack_x(op, r, columns, panel);
             sweep_weight(op, op->dw[g], r.end - r.begin, n, columns, a, panel);
         }
@@ -267,8 +245,8 @@ static void weight_run_item(void *arg, int64_t item, int worker)
 static void cut_weight(weight_job *j)
 {
     const dsm_linear *op = j->op;
-    int64_t rows = DSM_K(tile).rows, n_max = WEIGHT_N, p_max = WEIGHT_PANELS;
-    j->panels = panel_count(op->K);
+    int64_t rows = TILE->rows, n_max = WEIGHT_N, p_max = WEIGHT_PANELS;
+    j->panels = dsm_panel_count(TILE, op->K);
     for (;;) {
         j->n_tiles = dsm_chunk_count(op->N, n_max);
         j->n_step = dsm_chunk_count(dsm_chunk_count(op->N, j->n_tiles), rows) * rows;

@@ -23,9 +23,9 @@ enum {
 typedef void dsm_tile_fn(int64_t k, const float *const *a, const float *b, float *c, int64_t c_rs,
                          int64_t n, bool accumulate);
 
-/* y[i·y_rs + j] (=|+=) <x[i], w_j> for m rows x and n rows w_j of K stored elements. */
-typedef void dsm_dot_fn(int64_t K, const float *const *x, const void *w, dsm_dtype t, int64_t n,
-                        float *y, int64_t y_rs, bool accumulate);
+/* y[i·y_rs + j] (=|+=) <x[i], w_j> for m rows x and n rows w_j of K stored elements, w_rs apart. */
+typedef void dsm_dot_fn(int64_t K, const float *const *x, const void *w, dsm_dtype t, int64_t w_rs,
+                        int64_t n, float *y, int64_t y_rs, bool accumulate);
 
 typedef struct dsm_tile {
     int rows, lanes, vectors; /* of the largest kernel: rows × (vectors · lanes) accumulators */

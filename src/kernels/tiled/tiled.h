@@ -3,11 +3,37 @@
 #ifndef DSMOE_KERNELS_TILED_TILED_H
 #define DSMOE_KERNELS_TILED_TILED_H
 
+#include "kernels/chunk.h"
 #include "kernels/tiled/tile.h"
 #include "kernels/variant.h"
 
 extern const dsm_tile DSM_K(tile);
+#define TILE (&DSM_K(tile)) /* what this compilation runs on */
 
-dsm_linear_fn DSM_K(linear_tiled), DSM_K(linear_input_tiled), DSM_K(linear_weight_tiled);
+dsm_linear_fn DSM_K(linear_tiled);
+dsm_linear_input_fn DSM_K(linear_input_tiled);
+dsm_linear_weight_fn DSM_K(linear_weight_tiled);
+dsm_attention_fn DSM_K(attention_tiled);
+dsm_attention_bwd_fn DSM_K(attention_bwd_tiled);
+
+/* n columns as panels of nearly equal width, whole vectors each but the last. */
+static inline int64_t dsm_panel_count(const dsm_tile *t, int64_t n)
+{
+    return dsm_chunk_count(dsm_chunk_count(n, t->lanes), t->vectors);
+}
+
+static inline dsm_range dsm_panel(const dsm_tile *t, int64_t n, int64_t p)
+{
+    int64_t vectors = dsm_chunk_count(n, t->lanes), panels = dsm_panel_count(t, n);
+    dsm_range c = {p * vectors / panels * t->lanes, (p + 1) * vectors / panels * t->lanes};
+    if (c.end > n) c.end = n;
+    return c;
+}
+
+/* Floats per k of the packed panel. */
+static inline int64_t dsm_panel_width(const dsm_tile *t, dsm_range columns)
+{
+    return dsm_chunk_count(columns.end - columns.begin, t->lanes) * t->lanes;
+}
 
 #endif

@@ -4,7 +4,7 @@
 #include "kernels/tiled/tile.h"
 
 /* Slots with a tiled algorithm (tiled/) over hand-written micro-kernels (gemm_<isa>.c). */
-#define TILED_LIST(X) X(linear) X(linear_input) X(linear_weight)
+#define TILED_LIST(X) X(linear) X(linear_input) X(linear_weight) X(attention) X(attention_bwd)
 
 #define X(op) dsm_##op##_fn dsm_##op##_avx2, dsm_##op##_avx512;
 DSM_KERNEL_LIST(X)

@@ -95,10 +95,9 @@ INLINE size_t size_of(dsm_dtype t)
 
 /* m rows x against `rows` rows w: rows·m independent sums hide the latency of the FMA. */
 INLINE void dot_block(int rows, int m, int64_t K, const float *const *x, const unsigned char *w,
-                      dsm_dtype t, float *y, int64_t y_rs, bool accumulate)
+                      dsm_dtype t, size_t row_bytes, float *y, int64_t y_rs, bool accumulate)
 {
     vec sum[4][DSM_DOT_MAX_ROWS];
-    const size_t row_bytes = (size_t)K * size_of(t);
 #pragma GCC unroll 8
     for (int j = 0; j < rows; j++)
 #pragma GCC unroll 8
@@ -134,26 +133,26 @@ INLINE void dot_block(int rows, int m, int64_t K, const float *const *x, const u
 }
 
 INLINE void dot_typed(int rows, int m, int64_t K, const float *const *x, const unsigned char *w,
-                      dsm_dtype t, int64_t n, float *y, int64_t y_rs, bool accumulate)
+                      dsm_dtype t, int64_t w_rs, int64_t n, float *y, int64_t y_rs, bool accumulate)
 {
-    const size_t row_bytes = (size_t)K * size_of(t);
+    const size_t row_bytes = (size_t)w_rs * size_of(t);
     int64_t j = 0;
     for (; j + rows <= n; j += rows)
-        dot_block(rows, m, K, x, w + (size_t)j * row_bytes, t, y + j, y_rs, accumulate);
+        dot_block(rows, m, K, x, w + (size_t)j * row_bytes, t, row_bytes, y + j, y_rs, accumulate);
     for (; j < n; j++)
-        dot_block(1, m, K, x, w + (size_t)j * row_bytes, t, y + j, y_rs, accumulate);
+        dot_block(1, m, K, x, w + (size_t)j * row_bytes, t, row_bytes, y + j, y_rs, accumulate);
 }
 
 #define DOT_FN(rows, m)                                                                            \
-    static void dot_##m(int64_t K, const float *const *x, const void *w, dsm_dtype t, int64_t n,   \
-                        float *y, int64_t y_rs, bool accumulate)                                   \
+    static void dot_##m(int64_t K, const float *const *x, const void *w, dsm_dtype t,              \
+                        int64_t w_rs, int64_t n, float *y, int64_t y_rs, bool accumulate)          \
     {                                                                                              \
         if (t == DSM_F32)                                                                          \
-            dot_typed(rows, m, K, x, w, DSM_F32, n, y, y_rs, accumulate);                          \
+            dot_typed(rows, m, K, x, w, DSM_F32, w_rs, n, y, y_rs, accumulate);                    \
         else if (t == DSM_BF16)                                                                    \
-            dot_typed(rows, m, K, x, w, DSM_BF16, n, y, y_rs, accumulate);                         \
+            dot_typed(rows, m, K, x, w, DSM_BF16, w_rs, n, y, y_rs, accumulate);                   \
         else                                                                                       \
-            dot_typed(rows, m, K, x, w, DSM_F16, n, y, y_rs, accumulate);                          \
+            dot_typed(rows, m, K, x, w, DSM_F16, w_rs, n, y, y_rs, accumulate);                    \
     }
 
 /* ---- packing ---------------------------------------------------------------------------------- */
