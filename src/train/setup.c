@@ -10,7 +10,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 /* --- data ------------------------------------------------------------------------------------- */
@@ -184,13 +183,6 @@ static dsm_status bill(dsm_trainer *t, const dsm_stepper_options *o, dsm_err *er
         machine / 0x1p30);
 }
 
-static const char *variant_of(const dsm_kernels *k, const char *slot)
-{
-    for (int i = 0; dsm_kernel_slots[i]; i++)
-        if (strcmp(dsm_kernel_slots[i], slot) == 0) return k->variant[i];
-    return "unknown";
-}
-
 static void fill_info(dsm_trainer *t)
 {
     dsm_counts n = dsm_model_count(t->model);
@@ -204,7 +196,7 @@ static void fill_info(dsm_trainer *t)
     t->info.batch_tokens = r->batch.sequences * r->data.seq_len;
     t->info.total_tokens = t->schedule.total_tokens;
     t->info.threads = t->x.pool ? dsm_pool_threads(t->x.pool) : 1;
-    t->info.gemm = variant_of(&t->kernels, "linear");
+    t->info.gemm = t->kernels.variant[DSM_SLOT_linear];
     t->info.data_tokens = t->state.data_tokens;
 }
 

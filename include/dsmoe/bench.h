@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* Measurements with units and their share of the machine's ceilings, taken in the same run. */
+#ifndef DSMOE_BENCH_H
+#define DSMOE_BENCH_H
+
+#include "dsmoe/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- bench train: real optimiser steps on random tokens -----------------------------------------
+ */
+
+typedef struct dsm_bench_train_options {
+    const char *config;         /* config.json, or the folder that holds one */
+    int64_t seq_len, sequences; /* of a step */
+    int64_t micro;              /* sequences computed at once; 0: all of them */
+    int64_t steps;              /* timed, after one that is not */
+    uint64_t seed;
+    int n_threads;      /* 0: all cores */
+    unsigned cpu_flags; /* dsm_runtime_cpu_flags() */
+} dsm_bench_train_options;
+
+/* 5 steps, seed 1. */
+void dsm_bench_train_defaults(dsm_bench_train_options *o);
+
+enum { DSM_BENCH_PARTS = 16 };
+
+typedef struct dsm_bench_train {
+    int64_t params, active_params;
+    double tokens_per_s, best_tokens_per_s; /* of the median and of the fastest step */
+    double step_s;                          /* median */
+    struct {
+        const char *name; /* static */
+        double seconds;   /* mean per timed step */
+    } part[DSM_BENCH_PARTS];
+    int n_parts;
+    double flops_per_token; /* 6 · (active parameters without the embedding) + 6·L·T·d of causal
+                               attention */
+    double gflops;          /* at the median */
+    double peak_gflops;     /* FP32 multiply-add ceiling of these threads, measured right after */
+    double peak_share;      /* gflops / peak_gflops */
+    size_t peak_rss_bytes;  /* of the process */
+    int threads;
+    char gemm[32]; /* kernel variant of the linear maps */
+    double loss;   /* of the last step: real work was done */
+} dsm_bench_train;
+
+/* Errors: those of the config; no memory. */
+dsm_status dsm_bench_train_run(dsm_bench_train *out, const dsm_bench_train_options *o,
+                               dsm_err *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

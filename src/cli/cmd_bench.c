@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* dsmoe bench: figures with units and their share of the machine's ceilings. */
+#include "cli/cmd.h"
+#include "cli/opts.h"
+#include "cli/print.h"
+#include "core/nearest.h"
+#include "dsmoe/bench.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char help[] =
+    "usage: dsmoe bench train CONFIG.json --seq N --batch N [--steps N] [--micro N]\n"
+    "\n"
+    "train runs the trainer's own step (forward, backward, clip, AdamW) on random tokens: one step "
+    "to\n"
+    "touch all memory, then --steps timed ones. Tokens/s are of the median step. FLOPs are 6 per "
+    "active\n"
+    "parameter (with head, without embedding) and token, and 6·L·T·d for causal attention.\n"
+    "\n"
+    "  --seq N                    tokens of a sequence (required)\n"
+    "  --batch N                  sequences of a step (required)\n"
+    "  --steps N                  timed steps (5)\n"
+    "  --micro N                  sequences computed at once (all)\n";
+
+/* --- train ------------------------------------------------------------------------------------ */
+
+static json_t *parts_json(const dsm_bench_train *r)
+{
+    json_t *parts = json_object();
+    json_object_set_new(parts, "total", json_real(r->step_s));
+    for (int i = 0; i < r->n_parts; i++)
+        json_object_set_new(parts, r->part[i].name, json_real(r->part[i].seconds));
+    return parts;
+}
+
+static json_t *or_null(double x)
+{
+    return x > 0 ? json_real(x) : json_null();
+}
+
+static json_t *train_json(const dsm_bench_train *r)
+{
+    return json_pack("{s:f, s:f, s:o, s:f, s:f, s:o, s:o, s:I, s:I, s:I, s:i, s:s, s:o}",
+                     "tokens_per_s", r->tokens_per_s, "best_tokens_per_s", r->best_tokens_per_s,
+                     "step_s", parts_json(r), "flops_per_token", r->flops_per_token, "gflops",
+                     r->gflops, "peak_gflops", or_null(r->peak_gflops), "peak_share",
+                     or_null(r->peak_share), "peak_rss_bytes", (json_int_t)r->peak_rss_bytes,
+                     "params", (json_int_t)r->params, "active_params", (json_int_t)r->active_params,
+                     "threads", r->threads, "gemm", r->gemm, "loss", dsm_json_number(r->loss));
+}
+
+static void train_print(const dsm_bench_train *r)
+{
+    printf("model      %s parameters, %s active per token, %d thread%s, matrix kernel %s\n",
+           dsm_print_count((double)r->params), dsm_print_count((double)r->active_params),
+           r->threads, r->threads == 1 ? "" : "s", r->gemm);
+    printf("speed      %.0f tokens/s (best step %.0f), %.1f ms per step\n", r->tokens_per_s,
+           r->best_tokens_per_s, r->step_s * 1e3);
+    printf("arithmetic %.1f GFLOP/s", r->gflops);
+    if (r->peak_gflops > 0)
+        printf(", %.1f %% of the %.0f GFLOP/s measured in this run", 100 * r->peak_share,
+               r->peak_gflops);
+    printf("\nmemory     %sB at its peak\n", dsm_print_count((double)r->peak_rss_bytes));
+    for (int i = 0; i < r->n_parts; i++)
+        printf("  %-10s %8.2f ms %5.1f %%\n", r->part[i].name, r->part[i].seconds * 1e3,
+               100 * r->part[i].seconds / r->step_s);
+}
+
+static dsm_status bench_train(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
+{
+    dsm_bench_train_options o;
+    dsm_bench_train result;
+    dsm_bench_train_defaults(&o);
+    const dsm_opt opts[] = {
+        {"seq", DSM_OPT_INT, &o.seq_len, 1, 1 << 20, ""},
+        {"batch", DSM_OPT_INT, &o.sequences, 1, 1 << 20, ""},
+        {"steps", DSM_OPT_INT, &o.steps, 1, 1000, ""},
+        {"micro", DSM_OPT_INT, &o.micro, 1, 1 << 20, ""},
+    };
+    int n;
+    DSM_TRY(dsm_opts_parse(opts, sizeof opts / sizeof *opts, argc, argv, &n, err));
+    if (n != 1) return dsm_fail(err, DSM_EUSAGE, "found %d configs, expected one CONFIG.json", n);
+    if (o.seq_len == 0) return dsm_fail(err, DSM_EUSAGE, "--seq N is missing");
+    if (o.sequences == 0) return dsm_fail(err, DSM_EUSAGE, "--batch N is missing");
+    o.config = argv[0];
+    o.n_threads = cli->threads;
+    o.cpu_flags = cli->cpu_flags;
+    if (cli->has_seed) o.seed = cli->seed;
+    DSM_TRY(dsm_bench_train_run(&result, &o, err));
+    if (cli->json) return dsm_print_json(train_json(&result), err);
+    train_print(&result);
+    return DSM_OK;
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
+/* One row per kind of measurement. */
+static const struct {
+    const char *name;
+    dsm_status (*run)(const dsm_cli *cli, int argc, char **argv, dsm_err *err);
+} kinds[] = {
+    {"train", bench_train},
+};
+enum { N_KINDS = sizeof kinds / sizeof *kinds };
+
+static dsm_status run(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
+{
+    if (argc == 0)
+        return dsm_fail(err, DSM_EUSAGE, "what to measure is missing; see dsmoe help bench");
+    for (int i = 0; i < N_KINDS; i++)
+        if (strcmp(argv[0], kinds[i].name) == 0) return kinds[i].run(cli, argc - 1, argv + 1, err);
+    const char *near = dsm_nearest(argv[0], kinds, N_KINDS, sizeof *kinds);
+    return dsm_fail(err, DSM_EUSAGE, "found %s%s%s%s; see dsmoe help bench", argv[0],
+                    near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
+const dsm_command dsm_cmd_bench = {
+    "bench", "measure this machine and what the program gets out of it", help, run};
