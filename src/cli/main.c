@@ -23,7 +23,13 @@
 static const dsm_command *const commands[] = {
     &dsm_cmd_tokenizer,
     &dsm_cmd_data,
+    &dsm_cmd_init,
     &dsm_cmd_train,
+    &dsm_cmd_bench,
+    &dsm_cmd_eval,
+    &dsm_cmd_generate,
+    &dsm_cmd_info,
+    &dsm_cmd_convert,
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* dsmoe info: a model's card, its memory, and which kernels this machine runs. */
+#include "cli/cmd.h"
+#include "cli/opts.h"
+#include "cli/print.h"
+#include "core/threads.h"
+#include "dsmoe/dsmoe.h"
+#include "dsmoe/model.h"
+
+#include <stdio.h>
+
+static const char help[] =
+    "usage: dsmoe info [MODEL] [--memory] [--kernels]\n"
+    "\n"
+    "Without MODEL: this program and machine.\n"
+    "\n"
+    "  --memory                   what running MODEL takes, by purpose\n"
+    "  --kernels                  the variant that runs in each kernel slot\n";
+
+/* --- the model -------------------------------------------------------------------------------- */
+
+static void print_experts(const dsm_model_info *i)
+{
+    const dsm_model_config *c = &i->config;
+    if (i->moe_layers == 0) return;
+    printf("experts        %lld shared and %lld routed of width %lld, %lld per token, in %lld "
+           "layers\n",
+           (long long)c->n_shared_experts, (long long)c->n_routed_experts,
+           (long long)c->moe_intermediate_size, (long long)c->num_experts_per_tok,
+           (long long)i->moe_layers);
+}
+
+static void print_card(const dsm_model_info *i)
+{
+    const dsm_model_config *c = &i->config;
+    printf("model          %s\n", i->dir);
+    printf("architecture   %s, %lld layers of width %lld, %lld heads (%lld of keys) of %lld\n",
+           c->model_type, (long long)c->num_hidden_layers, (long long)c->hidden_size,
+           (long long)c->num_attention_heads, (long long)c->num_key_value_heads,
+           (long long)c->head_dim);
+    print_experts(i);
+    printf("parameters     %s, %s active per token\n", dsm_print_count((double)i->params),
+           dsm_print_count((double)i->active));
+    printf("context        %lld tokens\n", (long long)c->max_position_embeddings);
+    printf("vocabulary     %lld%s\n", (long long)c->vocab_size,
+           c->tie_word_embeddings ? ", embedding and head tied" : "");
+    if (i->tokenizer_size >= 0)
+        printf("tokenizer      %d entries, BOS %d, EOS %d\n", (int)i->tokenizer_size, (int)i->bos,
+               (int)i->eos);
+    else
+        printf("tokenizer      none in this folder\n");
+    printf("weights        %lld tensors, %sB of %s in %d file%s\n", (long long)i->tensors,
+           dsm_print_count((double)i->weight_bytes), i->dtype, i->n_files,
+           i->n_files == 1 ? "" : "s");
+}
+
+static void print_memory(const dsm_model_info *i)
+{
+    printf("\nmemory to run it\n");
+    printf("  weights      %sB, mapped from the files\n", dsm_print_count((double)i->weight_bytes));
+    printf("  cache        %sB per token, %sB for the whole context\n",
+           dsm_print_count((double)i->cache_bytes_per_token),
+           dsm_print_count((double)i->cache_bytes_full));
+    printf("  buffers      %sB for %lld tokens at a time\n",
+           dsm_print_count((double)i->buffer_bytes), (long long)i->chunk);
+}
+
+static json_t *card_json(const dsm_model_info *i)
+{
+    const dsm_model_config *c = &i->config;
+    json_t *o = json_pack(
+        "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "model", i->dir, "model_type", c->model_type,
+        "params", (json_int_t)i->params, "active_params", (json_int_t)i->active, "layers",
+        (json_int_t)c->num_hidden_layers, "moe_layers", (json_int_t)i->moe_layers, "context",
+        (json_int_t)c->max_position_embeddings, "vocab_size", (json_int_t)c->vocab_size);
+    json_object_set_new(o, "n_routed_experts", json_integer(c->n_routed_experts));
+    json_object_set_new(o, "n_shared_experts", json_integer(c->n_shared_experts));
+    json_object_set_new(o, "num_experts_per_tok", json_integer(c->num_experts_per_tok));
+    json_object_set_new(o, "tokenizer_size",
+                        i->tokenizer_size < 0 ? json_null() : json_integer(i->tokenizer_size));
+    json_object_set_new(o, "dtype", json_string(i->dtype));
+    json_object_set_new(o, "tensors", json_integer(i->tensors));
+    json_object_set_new(o, "files", json_integer(i->n_files));
+    json_object_set_new(o, "memory",
+                        json_pack("{s:I, s:I, s:I, s:I}", "weights", (json_int_t)i->weight_bytes,
+                                  "cache_per_token", (json_int_t)i->cache_bytes_per_token, "cache",
+                                  (json_int_t)i->cache_bytes_full, "buffers",
+                                  (json_int_t)i->buffer_bytes));
+    return o;
+}
+
+/* --- the machine ------------------------------------------------------------------------------ */
+
+static void print_program(void)
+{
+    printf("dsmoe          %s (commit %s)\n", dsm_version(), dsm_commit());
+    printf("cores          %d\n", dsm_cores_available());
+}
+
+static void print_kernels(const dsm_kernel_table *t)
+{
+    for (int i = 0; i < t->n_rows; i++)
+        printf("%-14s %s\n", t->rows[i].name, t->rows[i].variant);
+    if (t->tile_m > 0)
+        printf("matrix tile    %lld x %lld, %lld deep\n", (long long)t->tile_m,
+               (long long)t->tile_n, (long long)t->block_k);
+}
+
+static json_t *kernels_json(const dsm_kernel_table *t)
+{
+    json_t *o = json_object();
+    for (int i = 0; i < t->n_rows; i++)
+        json_object_set_new(o, t->rows[i].name, json_string(t->rows[i].variant));
+    return o;
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
+static dsm_status print_all(const dsm_cli *cli, const dsm_model_info *info, bool memory,
+                            bool kernels, dsm_err *err)
+{
+    dsm_kernel_table table;
+    dsm_kernel_table_get(&table, cli->cpu_flags);
+    if (cli->json) {
+        json_t *o = info ? card_json(info)
+                         : json_pack("{s:s, s:s, s:i}", "version", dsm_version(), "commit",
+                                     dsm_commit(), "cores", dsm_cores_available());
+        if (kernels) json_object_set_new(o, "kernels", kernels_json(&table));
+        return dsm_print_json(o, err);
+    }
+    if (info)
+        print_card(info);
+    else
+        print_program();
+    if (info && memory) print_memory(info);
+    if (kernels) {
+        putchar('\n');
+        print_kernels(&table);
+    }
+    return DSM_OK;
+}
+
+static dsm_status run(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
+{
+    bool kernels = false, memory = false;
+    const dsm_opt opts[] = {{"kernels", DSM_OPT_FLAG, &kernels, 0, 0, ""},
+                            {"memory", DSM_OPT_FLAG, &memory, 0, 0, ""}};
+    int n;
+    DSM_TRY(dsm_opts_parse(opts, sizeof opts / sizeof *opts, argc, argv, &n, err));
+    if (n > 1)
+        return dsm_fail(err, DSM_EUSAGE, "found %d arguments, expected at most one MODEL", n);
+    if (n == 0 && memory) return dsm_fail(err, DSM_EUSAGE, "--memory needs a MODEL");
+    if (n == 0) return print_all(cli, NULL, false, kernels, err);
+    dsm_model_info info;
+    DSM_TRY(dsm_model_describe(&info, argv[0], cli->cpu_flags, err));
+    dsm_status status = print_all(cli, &info, memory, kernels, err);
+    dsm_model_info_free(&info);
+    return status;
+}
+
+const dsm_command dsm_cmd_info = {
+    .name = "info",
+    .summary = "a model's card and memory; which kernels run here",
+    .help = help,
+    .run = run,
+};
