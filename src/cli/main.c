@@ -23,6 +23,7 @@
 static const dsm_command *const commands[] = {
     &dsm_cmd_tokenizer,
     &dsm_cmd_data,
+    &dsm_cmd_plan,
     &dsm_cmd_init,
     &dsm_cmd_train,
     &dsm_cmd_bench,
