@@ -7,6 +7,7 @@
 #include "core/fs.h"
 #include "train/recipe.h"
 
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,13 +197,39 @@ static void documentation_is_the_table(void **state)
     dsm_buf_free(&table);
 }
 
+/* Every recipe in configs/ reads, and so does the model it names. */
+static void shipped_recipes_are_valid(void **state)
+{
+    (void)state;
+    glob_t found;
+    dsm_err err;
+    size_t n = 0;
+    static const char *const patterns[] = {"/configs/*.yaml", "/configs/*/*.yaml"};
+    for (size_t p = 0; p < 2; p++) {
+        char pattern[1024];
+        snprintf(pattern, sizeof pattern, "%s%s", TEST_SOURCE_DIR, patterns[p]);
+        assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+        for (size_t i = 0; i < found.gl_pathc; i++, n++) {
+            dsm_recipe r;
+            dsm_model_config c;
+            char model[3000];
+            assert_ok(dsm_recipe_read(&r, found.gl_pathv[i], NULL, 0, &err));
+            snprintf(model, sizeof model, "%s/%s", TEST_SOURCE_DIR, r.model);
+            assert_ok(dsm_model_config_read(&c, model, &err));
+            assert_true(r.data.seq_len <= c.max_position_embeddings);
+        }
+        globfree(&found);
+    }
+    assert_true(n >= 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_in_place),      cmocka_unit_test(every_form_is_read),
         cmocka_unit_test(mistakes_are_named),         cmocka_unit_test(overrides_follow_the_file),
         cmocka_unit_test(resuming_keeps_the_past),    cmocka_unit_test(resolved_copy_reads_back),
-        cmocka_unit_test(documentation_is_the_table),
+        cmocka_unit_test(documentation_is_the_table), cmocka_unit_test(shipped_recipes_are_valid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
