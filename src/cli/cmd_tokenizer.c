@@ -12,10 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 
 static const char help[] =
     "usage: dsmoe tokenizer train --vocab-size N --out DIR [OPTIONS] INPUT...\n"
-    "       dsmoe tokenizer encode DIR [TEXT] [--no-special] [--post]\n"
+    "       dsmoe tokenizer encode DIR [TEXT] [--no-special] [--post] [--null]\n"
     "       dsmoe tokenizer decode DIR [ID...] [--skip-special]\n"
     "       dsmoe tokenizer info DIR\n"
     "\n"
@@ -35,7 +36,8 @@ static const char help[] =
     "  --split-blank-lines        plain text: a document per block between blank lines\n"
     "\n"
     "encode prints ids, of TEXT or of standard input. Text that spells a special token becomes that\n"
-    "token, unless --no-special; --post adds what the file adds around a text (BOS).\n"
+    "token, unless --no-special; --post adds what the file adds around a text (BOS). With --null\n"
+    "standard input holds texts that end in a NUL byte, and each gives a line of ids.\n"
     "decode prints the text of ids, from the command line or standard input.\n";
 
 enum { MAX_STDIN = 1 << 30 };
@@ -192,27 +194,60 @@ static dsm_status print_ids(const dsm_cli *cli, const dsm_tokenizer *t, const ds
     return dsm_print_json(json_pack("{s:o, s:o}", "ids", numbers, "tokens", tokens), err);
 }
 
+static dsm_status encode_one(const dsm_cli *cli, const dsm_tokenizer *t, const char *text, size_t n,
+                             unsigned flags, dsm_ids *ids, dsm_err *err)
+{
+    ids->len = 0;
+    DSM_TRY(dsm_tokenizer_encode(t, text, n, flags, ids, err));
+    return print_ids(cli, t, ids, err);
+}
+
+static dsm_status encode_stdin(const dsm_cli *cli, const dsm_tokenizer *t, unsigned flags, dsm_ids *ids,
+                               dsm_err *err)
+{
+    dsm_buf text = {0};
+    dsm_buf_str(&text, "");
+    dsm_status status = read_stdin(&text, err);
+    if (status == DSM_OK) status = encode_one(cli, t, text.data, text.len, flags, ids, err);
+    dsm_buf_free(&text);
+    return status;
+}
+
+static dsm_status encode_null_ended(const dsm_cli *cli, const dsm_tokenizer *t, unsigned flags,
+                                    dsm_ids *ids, dsm_err *err)
+{
+    char *text = NULL;
+    size_t cap = 0;
+    dsm_status status = DSM_OK;
+    for (ssize_t n; status == DSM_OK && (n = getdelim(&text, &cap, '\0', stdin)) > 0;) {
+        bool ended = text[n - 1] == '\0';
+        status = encode_one(cli, t, text, (size_t)n - ended, flags, ids, err);
+    }
+    free(text);
+    if (status == DSM_OK && ferror(stdin))
+        status = dsm_fail(err, DSM_EIO, "standard input: %s", strerror(errno));
+    return status;
+}
+
 static dsm_status encode(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
 {
-    bool no_special = false, post = false;
+    bool no_special = false, post = false, null_ended = false;
     const dsm_opt opts[] = {{"no-special", DSM_OPT_FLAG, &no_special, 0, 0, ""},
-                            {"post", DSM_OPT_FLAG, &post, 0, 0, ""}};
+                            {"post", DSM_OPT_FLAG, &post, 0, 0, ""},
+                            {"null", DSM_OPT_FLAG, &null_ended, 0, 0, ""}};
     int n;
-    DSM_TRY(dsm_opts_parse(opts, 2, argc, argv, &n, err));
-    if (n < 1 || n > 2)
-        return dsm_fail(err, DSM_EUSAGE, "encode: found %d arguments, expected DIR and at most one TEXT", n);
+    DSM_TRY(dsm_opts_parse(opts, sizeof opts / sizeof *opts, argc, argv, &n, err));
+    if (n < 1 || n > 2 || (n == 2 && null_ended))
+        return dsm_fail(err, DSM_EUSAGE, "encode: found %d arguments, expected DIR and at most one TEXT "
+                        "(none with --null)", n);
     unsigned flags = (no_special ? 0 : DSM_ENCODE_SPECIAL) | (post ? DSM_ENCODE_POST : 0);
     dsm_tokenizer *t;
-    dsm_buf text = {0};
     dsm_ids ids = {0};
     DSM_TRY(dsm_tokenizer_open(&t, argv[0], err));
-    if (n == 2) dsm_buf_str(&text, argv[1]);
-    dsm_status status = n == 2 ? dsm_buf_check(&text, "text", err) : read_stdin(&text, err);
-    if (status == DSM_OK)
-        status = dsm_tokenizer_encode(t, text.data ? text.data : "", text.len, flags, &ids, err);
-    if (status == DSM_OK) status = print_ids(cli, t, &ids, err);
+    dsm_status status = n == 2       ? encode_one(cli, t, argv[1], strlen(argv[1]), flags, &ids, err)
+                        : null_ended ? encode_null_ended(cli, t, flags, &ids, err)
+                                     : encode_stdin(cli, t, flags, &ids, err);
     dsm_ids_free(&ids);
-    dsm_buf_free(&text);
     dsm_tokenizer_close(t);
     return status;
 }

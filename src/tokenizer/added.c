@@ -120,8 +120,8 @@ static unsigned flags_behind(const char *text, size_t n, size_t i, size_t *len)
 static bool inside_word(const char *text, size_t n, size_t begin, size_t end)
 {
     size_t len;
-    return (begin > 0 && flags_before(text, begin, &len) & DSM_CH_WORD) ||
-           (end < n && flags_behind(text, n, end, &len) & DSM_CH_WORD);
+    return (begin > 0 && flags_before(text, begin, &len) & DSM_CH_IDENT) ||
+           (end < n && flags_behind(text, n, end, &len) & DSM_CH_IDENT);
 }
 
 static size_t strip_left(const char *text, size_t begin, size_t floor)

@@ -23,17 +23,18 @@ bool dsm_charset_has(const dsm_charset *s, uint32_t c)
 /* The code points of run i of the class table: [*low, *high]. */
 static unsigned run(size_t i, uint32_t *low, uint32_t *high)
 {
-    *low = dsm_unicode_runs[i] >> 8;
-    *high = i + 1 < dsm_unicode_n_runs ? (dsm_unicode_runs[i + 1] >> 8) - 1 : DSM_CODE_POINTS - 1;
-    return dsm_unicode_runs[i] & 255;
+    *low = dsm_unicode_runs[i] >> DSM_CLASS_BITS;
+    *high = i + 1 < dsm_unicode_n_runs ? (dsm_unicode_runs[i + 1] >> DSM_CLASS_BITS) - 1
+                                       : DSM_CODE_POINTS - 1;
+    return dsm_unicode_runs[i] & DSM_CLASS_MASK;
 }
 
 void dsm_charset_add_flag(dsm_charset *s, unsigned class_flag, bool negated)
 {
     for (size_t i = 0; i < dsm_unicode_n_runs; i++) {
         uint32_t low, high;
-        unsigned class_byte = run(i, &low, &high);
-        if (((class_byte & class_flag) != 0) != negated) dsm_charset_add(s, low, high);
+        unsigned class_bits = run(i, &low, &high);
+        if (((class_bits & class_flag) != 0) != negated) dsm_charset_add(s, low, high);
     }
 }
 
@@ -41,7 +42,7 @@ bool dsm_charset_add_property(dsm_charset *s, const char *name, size_t n, bool n
 {
     for (size_t i = 0; i < dsm_unicode_n_runs; i++) {
         uint32_t low, high;
-        int in = dsm_gc_in_property((dsm_gc)(run(i, &low, &high) & 31), name, n);
+        int in = dsm_gc_in_property((dsm_gc)(run(i, &low, &high) & DSM_CLASS_CATEGORY), name, n);
         if (in < 0) return false;
         if ((in != 0) != negated) dsm_charset_add(s, low, high);
     }

@@ -14,7 +14,7 @@ void dsm_charset_add(dsm_charset *s, uint32_t low, uint32_t high); /* inclusive 
 void dsm_charset_invert(dsm_charset *s);
 bool dsm_charset_has(const dsm_charset *s, uint32_t c);
 
-/* Add every code point whose class byte (unicode.h) has one of the flag bits. */
+/* Add every code point whose class (unicode.h) has one of the flag bits. */
 void dsm_charset_add_flag(dsm_charset *s, unsigned class_flag, bool negated);
 
 /* Add a general-category property ("L", "Lu"); false when there is no such property. */

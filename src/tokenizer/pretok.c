@@ -5,7 +5,7 @@
 #include "tokenizer/pretok.h"
 
 #include "core/json.h"
-#include "tokenizer/unicode.h"
+#include "tokenizer/charset.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -49,19 +49,61 @@ static dsm_status new_stage(dsm_pretok *p, stage **out, const char *what, dsm_er
     return DSM_OK;
 }
 
-static dsm_status add_split(dsm_pretok *p, const char *pattern, size_t n, behaviour b, bool invert,
+/* A stage that splits by a translated pattern. */
+static dsm_status add_split(dsm_pretok *p, const dsm_buf *pattern, behaviour b, bool invert,
                             const char *what, dsm_err *err)
 {
     stage *s = NULL;
+    DSM_TRY(dsm_buf_check(pattern, what, err));
     DSM_TRY(new_stage(p, &s, what, err));
     s->behaviour = b;
     s->invert = invert;
     dsm_buf_fmt(&p->signature, "split %d %d ", (int)b, invert);
-    size_t start = p->signature.len;
-    DSM_TRY(dsm_regex_translate(&p->signature, pattern, n, what, err));
-    DSM_TRY(dsm_regex_open(&s->regex, p->signature.data + start, p->signature.len - start, what, err));
+    dsm_buf_add(&p->signature, pattern->data, pattern->len);
     dsm_buf_str(&p->signature, "\n");
-    return DSM_OK;
+    return dsm_regex_open(&s->regex, pattern->data, pattern->len, what, err);
+}
+
+static dsm_status add_regex(dsm_pretok *p, const char *pattern, size_t n, behaviour b, bool invert,
+                            const char *what, dsm_err *err)
+{
+    dsm_buf translated = {0};
+    dsm_status status = dsm_regex_translate(&translated, pattern, n, what, err);
+    if (status == DSM_OK) status = add_split(p, &translated, b, invert, what, err);
+    dsm_buf_free(&translated);
+    return status;
+}
+
+static dsm_status add_literal(dsm_pretok *p, const char *literal, size_t n, behaviour b, bool invert,
+                              const char *what, dsm_err *err)
+{
+    dsm_buf quoted = {0};
+    dsm_regex_quote(&quoted, literal, n);
+    dsm_status status = add_split(p, &quoted, b, invert, what, err);
+    dsm_buf_free(&quoted);
+    return status;
+}
+
+/* The set of code points that have one of the class flags, or (negated) none of them. */
+static void write_class(dsm_buf *out, unsigned class_flags, bool negated)
+{
+    dsm_charset *set = calloc(1, sizeof *set);
+    if (set) {
+        dsm_charset_add_flag(set, class_flags, negated);
+        dsm_charset_write(set, out);
+    }
+    out->failed = out->failed || !set;
+    free(set);
+}
+
+static dsm_status add_class(dsm_pretok *p, unsigned class_flag, behaviour b, const char *what,
+                            dsm_err *err)
+{
+    dsm_buf pattern = {0};
+    write_class(&pattern, class_flag, false);
+    dsm_status status = add_split(p, &pattern, b, false, what, err);
+    dsm_buf_free(&pattern);
+    return status;
 }
 
 /* The index of json[key] in names; `fallback` when it is missing. */
@@ -89,47 +131,49 @@ static dsm_status read_split(dsm_pretok *p, const json_t *json, const char *what
     const json_t *regex = json_object_get(pattern, "Regex");
     const json_t *literal = json_object_get(pattern, "String");
     if (json_is_string(regex))
-        return add_split(p, json_string_value(regex), json_string_length(regex), (behaviour)b, invert,
+        return add_regex(p, json_string_value(regex), json_string_length(regex), (behaviour)b, invert,
                          what, err);
     if (!json_is_string(literal))
         return dsm_fail(err, DSM_EFORMAT, "%s: pre_tokenizer: Split: pattern: expected {\"Regex\": text} "
                         "or {\"String\": text}", what);
-    dsm_buf escaped = {0};
-    dsm_regex_quote(&escaped, json_string_value(literal), json_string_length(literal));
-    dsm_status status = dsm_buf_check(&escaped, what, err);
-    if (status == DSM_OK && escaped.len > 0)
-        status = add_split(p, escaped.data, escaped.len, (behaviour)b, invert, what, err);
-    dsm_buf_free(&escaped);
-    return status;
+    if (json_string_length(literal) == 0) return DSM_OK; /* splits nothing */
+    return add_literal(p, json_string_value(literal), json_string_length(literal), (behaviour)b, invert,
+                       what, err);
 }
 
 static dsm_status read_digits(dsm_pretok *p, const json_t *json, const char *what, dsm_err *err)
 {
     bool individual = false;
     DSM_TRY(dsm_json_bool(json, "individual_digits", &individual, what, err));
-    return add_split(p, "\\p{N}", 5, individual ? ISOLATED : CONTIGUOUS, false, what, err);
+    return add_class(p, DSM_CLASS_NUMERIC, individual ? ISOLATED : CONTIGUOUS, what, err);
 }
 
 static dsm_status read_punctuation(dsm_pretok *p, const json_t *json, const char *what, dsm_err *err)
 {
-    static const char pattern[] = "[!-/:-@\\[-`{-~\\p{P}]";
     int b = ISOLATED;
     DSM_TRY(read_name(json, "behavior", behaviour_names, COUNT(behaviour_names), ISOLATED, &b, what, err));
-    return add_split(p, pattern, sizeof pattern - 1, (behaviour)b, false, what, err);
+    return add_class(p, DSM_CLASS_PUNCTUATION, (behaviour)b, what, err);
 }
 
+/* \w+|[^\w\s]+, everything else removed. */
 static dsm_status read_whitespace(dsm_pretok *p, const json_t *json, const char *what, dsm_err *err)
 {
-    static const char pattern[] = "\\w+|[^\\w\\s]+";
+    dsm_buf pattern = {0};
     (void)json;
-    return add_split(p, pattern, sizeof pattern - 1, REMOVED, true, what, err);
+    write_class(&pattern, DSM_CLASS_IDENT, false);
+    dsm_buf_str(&pattern, "+|");
+    write_class(&pattern, DSM_CLASS_IDENT | DSM_CLASS_SPACE, true);
+    dsm_buf_str(&pattern, "+");
+    dsm_status status = add_split(p, &pattern, REMOVED, true, what, err);
+    dsm_buf_free(&pattern);
+    return status;
 }
 
 static dsm_status read_whitespace_split(dsm_pretok *p, const json_t *json, const char *what,
                                         dsm_err *err)
 {
     (void)json;
-    return add_split(p, "\\s", 2, REMOVED, false, what, err);
+    return add_class(p, DSM_CLASS_SPACE, REMOVED, what, err);
 }
 
 static dsm_status read_byte_level(dsm_pretok *p, const json_t *json, const char *what, dsm_err *err)
@@ -145,7 +189,7 @@ static dsm_status read_byte_level(dsm_pretok *p, const json_t *json, const char 
         dsm_buf_str(&p->signature, "prefix space\n");
     }
     if (use_regex)
-        DSM_TRY(add_split(p, gpt2_pattern, sizeof gpt2_pattern - 1, ISOLATED, false, what, err));
+        DSM_TRY(add_regex(p, gpt2_pattern, sizeof gpt2_pattern - 1, ISOLATED, false, what, err));
     p->byte_level = true;
     dsm_buf_str(&p->signature, "byte level\n");
     return DSM_OK;
@@ -173,10 +217,7 @@ static dsm_status read_metaspace(dsm_pretok *p, const json_t *json, const char *
     memcpy(s->replacement, replacement, n + 1);
     p->rewrites = true;
     dsm_buf_fmt(&p->signature, "metaspace %s %d\n", replacement, scheme);
-    if (!split) return DSM_OK;
-    char pattern[16];
-    int len = snprintf(pattern, sizeof pattern, "\\x{%x}", c);
-    return add_split(p, pattern, (size_t)len, MERGED_NEXT, false, what, err);
+    return split ? add_literal(p, replacement, n, MERGED_NEXT, false, what, err) : DSM_OK;
 }
 
 static dsm_status read_any(dsm_pretok *p, const json_t *json, int depth, const char *what, dsm_err *err);

@@ -228,7 +228,7 @@ static size_t scan_chain(const chain *k, const unsigned char *s, size_t n)
             space_ends_piece(k, p, end, b))
             break;
         if ((a.flags ^ b.flags) & k->cjk) break;
-        if ((a.flags | b.flags) & DSM_CH_NUMBER) break;
+        if ((a.flags | b.flags) & DSM_CH_NUMERIC) break;
         a = b;
         b = c;
     }

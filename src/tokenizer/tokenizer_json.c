@@ -424,20 +424,31 @@ static dsm_status take_apart(dsm_tokenizer_parts *p, const char *what, dsm_err *
     return DSM_OK;
 }
 
+/* tokenizer_config.json as an object. Its model_max_length is often 10^30, which no integer holds:
+ * then its numbers are read as reals. */
+static dsm_status parse_config(json_t **out, const char *path, dsm_err *err)
+{
+    dsm_buf text = {0};
+    dsm_status status = dsm_fs_read(&text, path, MAX_FILE_BYTES, err);
+    if (status == DSM_OK) status = dsm_json_parse(out, text.data, text.len, path, err);
+    if (status == DSM_EFORMAT) {
+        *out = json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, NULL);
+        if (json_is_object(*out)) status = DSM_OK;
+    }
+    dsm_buf_free(&text);
+    return status;
+}
+
 /* tokenizer_config.json in the folder of `file`, if there is one. */
 static dsm_status read_config_file(json_t **out, const char *file, dsm_err *err)
 {
     const char *slash = strrchr(file, '/');
-    size_t n = slash ? (size_t)(slash - file) : 0;
-    char *folder = malloc(n + 2);
-    if (!folder) return dsm_fail(err, DSM_ENOMEM, "%s: out of memory", file);
-    memcpy(folder, n ? file : slash ? "/" : ".", n ? n : 1);
-    folder[n ? n : 1] = '\0';
-    char *path = dsm_fs_join(folder, "tokenizer_config.json");
-    free(folder);
-    dsm_status status = path ? DSM_OK : dsm_fail(err, DSM_ENOMEM, "%s: out of memory", file);
-    if (path && dsm_fs_exists(path)) status = dsm_json_read(out, path, MAX_FILE_BYTES, err);
-    free(path);
+    dsm_buf path = {0};
+    if (slash) dsm_buf_add(&path, file, (size_t)(slash - file) + 1);
+    dsm_buf_str(&path, "tokenizer_config.json");
+    dsm_status status = dsm_buf_check(&path, file, err);
+    if (status == DSM_OK && dsm_fs_exists(path.data)) status = parse_config(out, path.data, err);
+    dsm_buf_free(&path);
     return status;
 }
 

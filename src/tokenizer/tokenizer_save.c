@@ -66,14 +66,21 @@ static void add_merges(dsm_buf *b, const dsm_tokenizer *t)
     dsm_buf_str(b, "\n    ]");
 }
 
-/* `,\n<indent>"key": value`, the comma only if something stands before. */
+/* `,\n<indent>"key": value`, the comma only if something stands before. Inner lines of the value are
+ * indented as well (a JSON string holds no raw newline). */
 static void add_member(dsm_buf *b, bool *first, const char *indent, const char *key, const json_t *value)
 {
     dsm_buf_fmt(b, "%s\n%s\"%s\": ", *first ? "" : ",", indent, key);
     *first = false;
     if (!value) return;
     char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_INDENT(2));
-    dsm_buf_str(b, text ? text : "null");
+    if (!text) b->failed = true;
+    for (const char *line = text; line;) {
+        const char *end = strchr(line, '\n');
+        dsm_buf_add(b, line, end ? (size_t)(end - line) + 1 : strlen(line));
+        if (end) dsm_buf_str(b, indent);
+        line = end ? end + 1 : NULL;
+    }
     free(text);
 }
 

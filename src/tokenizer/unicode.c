@@ -55,13 +55,19 @@ static const struct { char major; uint16_t flag; } major_flags[] = {
     {'S', DSM_CH_SYMBOL},
 };
 
-static uint16_t class_flags(unsigned class_byte)
+static const struct { unsigned class_flag; uint16_t flag; } class_flags[] = {
+    {DSM_CLASS_SPACE, DSM_CH_SPACE}, {DSM_CLASS_IDENT, DSM_CH_IDENT},
+    {DSM_CLASS_NUMERIC, DSM_CH_NUMERIC},
+};
+
+static uint16_t flags_of(unsigned class_bits)
 {
     unsigned flags = 0;
+    char major = gc_names[class_bits & DSM_CLASS_CATEGORY][0];
     for (size_t i = 0; i < COUNT(major_flags); i++)
-        if (gc_names[class_byte & 31][0] == major_flags[i].major) flags |= major_flags[i].flag;
-    if (class_byte & DSM_CLASS_SPACE) flags |= DSM_CH_SPACE;
-    if (class_byte & DSM_CLASS_WORD) flags |= DSM_CH_WORD;
+        if (major == major_flags[i].major) flags |= major_flags[i].flag;
+    for (size_t i = 0; i < COUNT(class_flags); i++)
+        if (class_bits & class_flags[i].class_flag) flags |= class_flags[i].flag;
     return (uint16_t)flags;
 }
 
@@ -76,9 +82,9 @@ static const struct { const dsm_range *ranges; const size_t *n; uint16_t flag; }
 static size_t fill_page(uint16_t out[256], uint32_t base, size_t run)
 {
     for (uint32_t c = base; c < base + 256; c++) {
-        while (run + 1 < dsm_unicode_n_runs && dsm_unicode_runs[run + 1] >> 8 <= c)
+        while (run + 1 < dsm_unicode_n_runs && dsm_unicode_runs[run + 1] >> DSM_CLASS_BITS <= c)
             run++;
-        out[c - base] = class_flags(dsm_unicode_runs[run] & 255);
+        out[c - base] = flags_of(dsm_unicode_runs[run] & DSM_CLASS_MASK);
     }
     for (size_t k = 0; k < COUNT(spelled); k++)
         for (size_t i = 0; i < *spelled[k].n; i++) {
@@ -120,19 +126,6 @@ void dsm_unicode_init(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, build);
-}
-
-unsigned dsm_char_class(uint32_t c)
-{
-    size_t low = 0, high = dsm_unicode_n_runs;
-    while (high - low > 1) {
-        size_t mid = low + (high - low) / 2;
-        if (dsm_unicode_runs[mid] >> 8 <= c)
-            low = mid;
-        else
-            high = mid;
-    }
-    return dsm_unicode_runs[low] & 255;
 }
 
 int dsm_gc_in_property(dsm_gc gc, const char *name, size_t n)
