@@ -108,27 +108,6 @@ static void add_by_columns(float *c, int64_t c_rs, const float *a, const float *
 
 /* ---- rows of scores --------------------------------------------------------------------------- */
 
-static float row_max(const float *s, int64_t n, float top)
-{
-    DSM_SIMD_MAX(top)
-    for (int64_t j = 0; j < n; j++)
-        top = s[j] > top ? s[j] : top;
-    return top;
-}
-
-/* p[j] = exp(scale · s[j] - top) for j < n; returns their sum. */
-static float exp_row(float *p, int64_t n, float scale, float top)
-{
-    float sum = 0;
-    DSM_SIMD_SUM(sum)
-    for (int64_t j = 0; j < n; j++) {
-        float e = dsm_kernel_exp(scale * p[j] - top);
-        p[j] = e;
-        sum += e;
-    }
-    return sum;
-}
-
 static void scale_row(float *to, const float *from, float c, int64_t n) /* may be in place */
 {
     DSM_SIMD
@@ -212,10 +191,10 @@ static void soften_row(const fwd_scratch *f, const dsm_attention *op, int64_t i,
     float *s = f->s + i * BLOCK_K;
     clear_row(s, n_seen, n);
     if (n_seen == 0) return;
-    float m = op->scale * row_max(s, n_seen, s[0]);
+    float m = op->scale * TILE->row_max(s, n_seen);
     float top = m > f->top[i] ? m : f->top[i];
-    float shrink = dsm_kernel_exp(f->top[i] - top);
-    f->sum[i] = f->sum[i] * shrink + exp_row(s, n_seen, op->scale, top);
+    float shrink = expf(f->top[i] - top);
+    f->sum[i] = f->sum[i] * shrink + TILE->row_exp(s, n_seen, op->scale, top);
     if (shrink != 1) scale_row(f->o + i * op->Dv, f->o + i * op->Dv, shrink, op->Dv);
     f->top[i] = top;
 }
@@ -270,8 +249,8 @@ static void decode_head(void *arg, int64_t item, int worker)
     TILE->dot[m - 1](op->Dk, q, op->k + k_offset(op, b, hk, 0), DSM_F32, op->k_rs, S, s, S, false);
     for (int64_t i = 0; i < m; i++) {
         int64_t n = op->past + i % op->T + 1, h = hk * a->group + i / op->T;
-        float top = op->scale * row_max(s + i * S, n, s[i * S]);
-        sum[i] = exp_row(s + i * S, n, op->scale, top);
+        float top = op->scale * TILE->row_max(s + i * S, n);
+        sum[i] = TILE->row_exp(s + i * S, n, op->scale, top);
         clear_row(s + i * S, n, S);
         if (op->lse) op->lse[(b * op->H + h) * op->T + i % op->T] = top + logf(sum[i]);
     }
@@ -320,16 +299,12 @@ static bwd_scratch carve_backward(const attn_job *a, int worker)
     return w;
 }
 
-/* s: S becomes P; dp: dP becomes dS; zeros above the diagonal. */
-static void score_grad_row(float *restrict s, float *restrict dp, int64_t n_seen, int64_t n,
-                           float scale, float lse, float delta)
+/* Row i: S becomes P and dP becomes dS, with zeros above the diagonal. */
+static void score_grad_row(const dsm_attention *op, float *s, float *dp, int64_t n_seen, int64_t n,
+                           int64_t row)
 {
-    DSM_SIMD
-    for (int64_t j = 0; j < n_seen; j++) {
-        float p = dsm_kernel_exp(scale * s[j] - lse);
-        s[j] = p;
-        dp[j] = scale * p * (dp[j] - delta);
-    }
+    if (n_seen > 0)
+        TILE->row_exp_grad(s, dp, n_seen, op->scale, op->lse[row], op->delta[row]);
     clear_row(s, n_seen, n);
     clear_row(dp, n_seen, n);
 }
@@ -346,8 +321,7 @@ static void backward_block(const attn_job *a, const bwd_scratch *w, int64_t b, i
     scores(w->s, BLOCK_K, q, op->q_rs, w->k_t, m, n, op->Dk, reach);
     scores(w->dp, BLOCK_K, dout, op->out_rs, w->v_t, m, n, op->Dv, reach);
     for (int64_t i = 0; i < m; i++)
-        score_grad_row(w->s + i * BLOCK_K, w->dp + i * BLOCK_K, seen(reach, i, n), n, op->scale,
-                       op->lse[row + i], op->delta[row + i]);
+        score_grad_row(op, w->s + i * BLOCK_K, w->dp + i * BLOCK_K, seen(reach, i, n), n, row + i);
 
     pack_all(false, w->dout_rows, dout, op->out_rs, op->Dv, m);
     TILE->pack_columns(w->columns, w->s, BLOCK_K, n, m);

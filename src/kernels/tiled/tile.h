@@ -42,6 +42,13 @@ typedef struct dsm_tile {
                       const int32_t *map, int64_t n, int64_t K);
     /* A by panel: for each `rows` columns of src (K, n), for each k, those columns. */
     void (*pack_columns)(float *a, const float *src, int64_t rs, int64_t n, int64_t K);
+
+    /* Rows of attention scores, n >= 1 elements, by an exp good to 2 ulp:
+     * the largest;  p = exp(scale · p - top), returning their sum;
+     * s = exp(scale · s - lse), then dp = scale · s · (dp - delta). */
+    float (*row_max)(const float *s, int64_t n);
+    float (*row_exp)(float *p, int64_t n, float scale, float top);
+    void (*row_exp_grad)(float *s, float *dp, int64_t n, float scale, float lse, float delta);
 } dsm_tile;
 
 #endif

@@ -4,6 +4,7 @@
 
 enum { TILE_ROWS = 6, TILE_VECTORS = 2, BLOCK_K = 512 };
 
+#include "kernels/x86/exp_body.h"
 #include "kernels/x86/tile_body.h" /* after TILE_ROWS and TILE_VECTORS */
 
 #define TILE_FNS(name, by_panel, v)                                                                \
@@ -41,4 +42,7 @@ const dsm_tile DSM_K(tile) = {
     .pack_transposed = pack_transposed,
     .pack_rows = pack_rows,
     .pack_columns = pack_columns,
+    .row_max = row_max,
+    .row_exp = row_exp,
+    .row_exp_grad = row_exp_grad,
 };

@@ -24,6 +24,39 @@ static inline void vec_store(float *p, vec v) { _mm256_storeu_ps(p, v); }
 static inline void vec_store_masked(float *p, vec_mask m, vec v) { _mm256_maskstore_ps(p, m, v); }
 static inline vec vec_add(vec a, vec b) { return _mm256_add_ps(a, b); }
 static inline vec vec_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); } /* a·b + c */
+static inline vec vec_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
+static inline vec vec_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
+static inline vec vec_max(vec a, vec b) { return _mm256_max_ps(a, b); }
+
+static inline vec vec_keep(vec v, vec_mask m)
+{
+    return _mm256_and_ps(v, _mm256_castsi256_ps(m));
+}
+
+static inline vec vec_round(vec v)
+{
+    return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+/* v · 2ⁿ for whole n: n is clamped to where the result has long been 0 or infinite, and put into
+ * exponent bits in two halves so that subnormal results come out right. */
+static inline vec vec_scale2(vec v, vec n)
+{
+    n = _mm256_max_ps(_mm256_min_ps(n, _mm256_set1_ps(250)), _mm256_set1_ps(-250));
+    __m256i i = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(i, 1);
+    __m256i bias = _mm256_set1_epi32(127);
+    __m256i lo = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
+    __m256i hi = _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(i, half), bias), 23);
+    return _mm256_mul_ps(_mm256_mul_ps(v, _mm256_castsi256_ps(lo)), _mm256_castsi256_ps(hi));
+}
+
+static inline float vec_top(vec v)
+{
+    __m128 s = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+    s = _mm_max_ss(s, _mm_movehdup_ps(s));
+    return _mm_cvtss_f32(s);
+}
 
 static inline float vec_sum(vec v)
 {

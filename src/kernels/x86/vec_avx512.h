@@ -23,6 +23,13 @@ static inline void vec_store(float *p, vec v) { _mm512_storeu_ps(p, v); }
 static inline void vec_store_masked(float *p, vec_mask m, vec v) { _mm512_mask_storeu_ps(p, m, v); }
 static inline vec vec_add(vec a, vec b) { return _mm512_add_ps(a, b); }
 static inline vec vec_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); } /* a·b + c */
+static inline vec vec_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
+static inline vec vec_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
+static inline vec vec_max(vec a, vec b) { return _mm512_max_ps(a, b); }
+static inline float vec_top(vec v) { return _mm512_reduce_max_ps(v); }
+static inline vec vec_keep(vec v, vec_mask m) { return _mm512_maskz_mov_ps(m, v); }
+static inline vec vec_round(vec v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT); }
+static inline vec vec_scale2(vec v, vec n) { return _mm512_scalef_ps(v, n); } /* v · 2ⁿ, n whole */
 static inline float vec_sum(vec v) { return _mm512_reduce_add_ps(v); }
 
 static inline vec vec_load_bf16(const uint16_t *p)
