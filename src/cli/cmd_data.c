@@ -2,6 +2,7 @@
 /* dsmoe data: text to token shards, and what a prepared folder holds. */
 #include "cli/cmd.h"
 #include "cli/opts.h"
+#include "cli/print.h"
 #include "cli/progress.h"
 #include "core/fs.h"
 #include "core/json.h"
@@ -54,17 +55,6 @@ static void info_print(const char *name, const dsm_data_info *i)
            i->n_shards, i->n_shards == 1 ? "" : "s");
 }
 
-/* Print a JSON object on one line and release it. */
-static dsm_status print_json(json_t *o, dsm_err *err)
-{
-    char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
-    json_decref(o);
-    if (!text) return dsm_fail(err, DSM_ENOMEM, "out of memory");
-    puts(text);
-    free(text);
-    return DSM_OK;
-}
-
 /* --- prepare ------------------------------------------------------------------------------------ */
 
 static void show_progress(void *arg, double done, double total, uint64_t tokens)
@@ -84,7 +74,7 @@ static dsm_status print_prepared(const dsm_cli *cli, const char *out, const dsm_
                               "repaired", (json_int_t)s->repaired, "empty", (json_int_t)s->empty,
                               "bad_lines", (json_int_t)s->bad_lines);
         if (split) json_object_set_new(o, "valid", info_json(valid));
-        return print_json(o, err);
+        return dsm_print_json(o, err);
     }
     info_print(split ? "train" : "data", train);
     if (split) info_print("valid", valid);
@@ -190,7 +180,7 @@ static dsm_status info(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
     }
     if (!found) status = one_info(cli, argv[0], "", check, object, err);
     if (status == DSM_OK && check && !cli->json) puts("every checksum fits");
-    if (status == DSM_OK && cli->json) return print_json(object, err);
+    if (status == DSM_OK && cli->json) return dsm_print_json(object, err);
     json_decref(object);
     return status;
 }

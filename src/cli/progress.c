@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/progress.h"
 
+#include "cli/print.h"
 #include "core/clock.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { BAR_CELLS = 24, DEFAULT_COLUMNS = 80 };
+enum { BAR_CELLS = 16, DEFAULT_COLUMNS = 80 };
 static const double terminal_period = 0.1, plain_period = 5.0;
 
 static bool line_shown; /* a redrawn line stands on the terminal */
@@ -19,17 +21,15 @@ void dsm_progress_hide(void)
     line_shown = false;
 }
 
-/* "1.23 M": three digits and a decimal prefix. */
-static void put_amount(char *out, size_t n, double x)
+/* "1.23 MB" for one-letter units; "4000 steps", "0.71 steps" for words. */
+static void put_amount(char *out, size_t n, double x, const char *unit)
 {
-    static const char *const prefix[] = {"", "k", "M", "G", "T", "P"};
-    size_t i = 0;
-    while (x >= 999.5 && i + 1 < sizeof prefix / sizeof *prefix) {
-        x /= 1000;
-        i++;
+    if (unit[1] == '\0') {
+        const char *count = dsm_print_count(x);
+        snprintf(out, n, "%s%s%s", count, strchr(count, ' ') ? "" : " ", unit);
+    } else {
+        snprintf(out, n, x >= 1000 || x == floor(x) ? "%.0f %s" : "%.3g %s", x, unit);
     }
-    int decimals = i == 0 && x == (double)(long)x ? 0 : x < 10 ? 2 : x < 100 ? 1 : 0;
-    snprintf(out, n, "%.*f %s", decimals, x, prefix[i]);
 }
 
 /* "12 s", "3:05" or "1:02:03". */
@@ -60,31 +60,33 @@ static int columns(void)
     return DEFAULT_COLUMNS;
 }
 
-/* "title [###>   ] 42%  1.2 M/3 MB  300 kB/s  0:06 left  suffix" */
+/* "1.2 MB / 3 MB  300 kB/s  0:06 left" */
+static void put_figures(const dsm_progress *p, char *out, size_t n, double now)
+{
+    double elapsed = now - p->start, rate = elapsed > 0 ? (p->done - p->first) / elapsed : 0;
+    bool known = p->total > 0, ends = known && p->done < p->total && rate > 0;
+    char done[48], total[48] = "", per_second[48], left[32];
+    put_amount(done, sizeof done, p->done, p->unit);
+    put_amount(per_second, sizeof per_second, rate, p->unit);
+    if (known) put_amount(total, sizeof total, p->total, p->unit);
+    put_time(left, sizeof left, ends ? (p->total - p->done) / rate : elapsed);
+    snprintf(out, n, "%s%s%s  %s/s  %s%s", done, known ? " / " : "", total, per_second,
+             ends ? "" : "in ", left);
+    if (ends) strncat(out, " left", n - strlen(out) - 1);
+}
+
+/* "title [###>   ]  42%  FIGURES  suffix" */
 static void compose(const dsm_progress *p, char *line, size_t n, double now, const char *suffix)
 {
-    char bar[BAR_CELLS + 4] = "", share[8] = "", of[40] = "", left[48] = "", text[32];
-    double elapsed = now - p->start, rate = elapsed > 0 ? (p->done - p->first) / elapsed : 0;
-    char done[24], per_second[24];
-    put_amount(done, sizeof done, p->done);
-    put_amount(per_second, sizeof per_second, rate);
+    char bar[BAR_CELLS + 4] = "", share[8] = "", figures[224];
     if (p->total > 0) {
         double part = p->done < p->total ? p->done / p->total : 1;
         if (p->terminal) put_bar(bar, part);
         snprintf(share, sizeof share, "%3d%%  ", (int)(part * 100));
-        put_amount(text, sizeof text, p->total);
-        snprintf(of, sizeof of, "/ %s", text);
-        if (rate > 0 && part < 1) {
-            put_time(text, sizeof text, (p->total - p->done) / rate);
-            snprintf(left, sizeof left, "  %s left", text);
-        }
     }
-    if (!*left) {
-        put_time(text, sizeof text, elapsed);
-        snprintf(left, sizeof left, "  in %s", text);
-    }
-    snprintf(line, n, "%s %s%s%s%s%s  %s%s/s%s%s%s", p->title, bar, share, done, of, p->unit,
-             per_second, p->unit, left, suffix && *suffix ? "  " : "", suffix ? suffix : "");
+    put_figures(p, figures, sizeof figures, now);
+    snprintf(line, n, "%s %s%s%s%s%s", p->title, bar, share, figures, suffix && *suffix ? "  " : "",
+             suffix ? suffix : "");
 }
 
 static void draw(dsm_progress *p, double now, const char *suffix)

@@ -135,11 +135,24 @@ int dsm_utf8_encode(uint32_t c, char out[4])
     return n;
 }
 
+/* Length of the run of ASCII at s, in steps of eight bytes. */
+static size_t ascii_words(const char *s, size_t n)
+{
+    size_t i = 0;
+    for (uint64_t word; n - i >= sizeof word; i += sizeof word) {
+        memcpy(&word, s + i, sizeof word);
+        if (word & 0x8080808080808080u) break;
+    }
+    return i;
+}
+
 size_t dsm_utf8_valid_prefix(const char *s, size_t n)
 {
     size_t i = 0;
     uint32_t c;
     while (i < n) {
+        i += ascii_words(s + i, n - i);
+        if (i == n) break;
         int len = dsm_utf8_decode(s + i, n - i, &c);
         if (len == 0) break;
         i += (size_t)len;

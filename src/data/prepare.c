@@ -1,26 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /* Text to data sets, in one pass: documents are gathered into a batch, the batch is encoded on all
- * threads, and its ids are written in input order, so the files do not depend on the threads. */
+ * threads, and its ids are written in input order, so the files do not depend on the threads. While one
+ * batch is encoded and written, a thread of its own reads the next. */
 #include "dsmoe/data.h"
 
 #include "core/buf.h"
 #include "data/dataset.h"
 #include "data/staging.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    BATCH_DOCUMENTS = 8192,
-    BATCH_BYTES = 16 << 20,    /* a batch is full after this much text */
+    BATCH_DOCUMENTS = 4096,
+    BATCH_BYTES = 4 << 20,     /* a batch is full after this much text */
     KEEP_IDS = 1 << 14,        /* larger id buffers are given back after a batch */
     TRAIN = 0,
     VALID = 1,
     N_PARTS = 2
 };
 
-/* Documents waiting to be encoded. */
+/* Documents waiting to be encoded, and how reading them went. */
 typedef struct batch {
+    dsm_corpus *corpus;                  /* borrowed, read by one batch at a time */
+    double valid_fraction;
     dsm_buf text;                        /* one after another */
     size_t begin[BATCH_DOCUMENTS + 1];   /* of each in text */
     unsigned char part[BATCH_DOCUMENTS];
@@ -28,6 +32,9 @@ typedef struct batch {
     size_t lengths[BATCH_DOCUMENTS];
     dsm_ids ids[BATCH_DOCUMENTS];
     size_t n;
+    bool last;                           /* the corpus ended in this batch */
+    dsm_err err;                         /* of reading */
+    uint64_t done, total;                /* dsm_corpus_progress behind it */
 } batch;
 
 typedef struct prepare {
@@ -40,7 +47,7 @@ typedef struct prepare {
     int n_parts;                         /* 1, or 2 with a validation part */
     dsm_dataset_writer parts[N_PARTS];
     dsm_data_info infos[N_PARTS];        /* once finished */
-    batch *batch;
+    batch *batches[2];                   /* one is encoded while the other is read */
     dsm_ids document;                    /* BOS, text, EOS */
 } prepare;
 
@@ -93,25 +100,35 @@ static dsm_status measure_vocab(prepare *p, dsm_err *err)
 
 /* --- which part a document belongs to ----------------------------------------------------------- */
 
-/* Uniform in [0, 1) from the text alone, so equal documents stay together and order does not matter:
- * FNV-1a, then a multiply-and-fold mixer because its upper bits alone are weak. */
-static double hash_share(const char *text, size_t n)
+/* Multiply and fold, as MurmurHash3 finishes. */
+static uint64_t mix(uint64_t h)
 {
-    uint64_t h = 0xCBF29CE484222325u;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ (unsigned char)text[i]) * 0x100000001B3u;
     h = (h ^ (h >> 33)) * 0xFF51AFD7ED558CCDu;
     h = (h ^ (h >> 33)) * 0xC4CEB9FE1A85EC53u;
-    return (double)((h ^ (h >> 33)) >> 11) * 0x1p-53;
+    return h ^ (h >> 33);
+}
+
+/* Uniform in [0, 1) from the text alone, so equal documents stay together and order does not matter:
+ * eight bytes at a time, the last ones padded with zeros, and the length. */
+static double hash_share(const char *text, size_t n)
+{
+    uint64_t h = mix(n + 1);
+    for (size_t i = 0; i < n; i += 8) {
+        uint64_t word = 0;
+        memcpy(&word, text + i, n - i < 8 ? n - i : 8);
+        h = (h ^ word) * 0x9E3779B97F4A7C15u;
+        h ^= h >> 32;
+    }
+    return (double)(mix(h) >> 11) * 0x1p-53;
 }
 
 /* --- batches ------------------------------------------------------------------------------------ */
 
-static dsm_status batch_add(prepare *p, const char *text, size_t n, dsm_err *err)
+static dsm_status batch_add(batch *b, const char *text, size_t n, dsm_err *err)
 {
-    batch *b = p->batch;
     b->begin[b->n] = b->text.len;
-    b->part[b->n] = hash_share(text, n) < p->o->valid_fraction ? VALID : TRAIN;
+    b->part[b->n] =
+        b->valid_fraction > 0 && hash_share(text, n) < b->valid_fraction ? VALID : TRAIN;
     dsm_buf_add(&b->text, text, n);
     b->begin[++b->n] = b->text.len;
     return dsm_buf_check(&b->text, "documents", err);
@@ -120,6 +137,22 @@ static dsm_status batch_add(prepare *p, const char *text, size_t n, dsm_err *err
 static bool batch_full(const batch *b)
 {
     return b->n == BATCH_DOCUMENTS || b->text.len >= BATCH_BYTES;
+}
+
+/* Fill an empty batch; a thread's start function. */
+static void *batch_read(void *arg)
+{
+    batch *b = arg;
+    const char *text;
+    size_t n;
+    int rc = 1;
+    b->err.code = DSM_OK;
+    while (b->err.code == DSM_OK && !batch_full(b) &&
+           (rc = dsm_corpus_next(b->corpus, &text, &n, &b->err)) == 1)
+        batch_add(b, text, n, &b->err);
+    b->last = rc <= 0;
+    dsm_corpus_progress(b->corpus, &b->done, &b->total);
+    return NULL;
 }
 
 static void batch_clear(batch *b)
@@ -160,9 +193,8 @@ static dsm_status wrap(prepare *p, const dsm_ids *ids, dsm_err *err)
     return DSM_OK;
 }
 
-static dsm_status batch_write(prepare *p, dsm_err *err)
+static dsm_status batch_write(prepare *p, batch *b, dsm_err *err)
 {
-    batch *b = p->batch;
     for (size_t i = 0; i < b->n; i++) {
         b->texts[i] = b->text.data + b->begin[i];
         b->lengths[i] = b->begin[i + 1] - b->begin[i];
@@ -174,34 +206,45 @@ static dsm_status batch_write(prepare *p, dsm_err *err)
         DSM_TRY(dsm_dataset_add(&p->parts[b->part[i]], p->document.data, p->document.len,
                                 b->lengths[i], err));
     }
-    batch_clear(b);
     return DSM_OK;
 }
 
-static void report(const prepare *p)
+static void report(const prepare *p, const batch *b)
 {
-    if (!p->o->progress) return;
-    uint64_t done, total, tokens = 0;
-    dsm_corpus_progress(p->corpus, &done, &total);
+    uint64_t tokens = 0;
     for (int i = 0; i < p->n_parts; i++)
         tokens += p->parts[i].info.tokens;
-    p->o->progress(p->o->progress_arg, (double)done, (double)total, tokens);
+    if (p->o->progress)
+        p->o->progress(p->o->progress_arg, (double)b->done, (double)b->total, tokens);
+}
+
+/* Encode and write one batch while the next is read. */
+static dsm_status step(prepare *p, batch *now, batch *next, dsm_err *err)
+{
+    pthread_t reader;
+    bool started = !now->last && pthread_create(&reader, NULL, batch_read, next) == 0;
+    dsm_status status = batch_write(p, now, err);
+    if (started)
+        pthread_join(reader, NULL);
+    else if (!now->last && status == DSM_OK)
+        batch_read(next);
+    if (status != DSM_OK) return status;
+    report(p, now);
+    batch_clear(now);
+    return DSM_OK;
 }
 
 static dsm_status write_documents(prepare *p, dsm_err *err)
 {
-    const char *text;
-    size_t n;
-    int rc;
-    while ((rc = dsm_corpus_next(p->corpus, &text, &n, err)) == 1) {
-        DSM_TRY(batch_add(p, text, n, err));
-        if (batch_full(p->batch)) DSM_TRY(batch_write(p, err));
-        report(p);
+    batch *now = p->batches[0], *next = p->batches[1];
+    for (batch_read(now);;) {
+        if (now->err.code != DSM_OK) return dsm_fail(err, now->err.code, "%s", now->err.msg);
+        DSM_TRY(step(p, now, next, err));
+        if (now->last) return DSM_OK;
+        batch *swap = now;
+        now = next;
+        next = swap;
     }
-    if (rc < 0) return err->code;
-    DSM_TRY(batch_write(p, err));
-    report(p);
-    return DSM_OK;
 }
 
 /* --- the folders -------------------------------------------------------------------------------- */
@@ -266,17 +309,28 @@ static void prepare_free(prepare *p)
     for (int i = 0; i < N_PARTS; i++)
         dsm_dataset_abandon(&p->parts[i]);
     dsm_staging_abandon(&p->staging);
-    batch_free(p->batch);
+    batch_free(p->batches[0]);
+    batch_free(p->batches[1]);
     dsm_ids_free(&p->document);
     free(p->n_bytes);
+}
+
+static dsm_status make_batches(prepare *p, dsm_err *err)
+{
+    for (int i = 0; i < 2; i++) {
+        batch *b = p->batches[i] = calloc(1, sizeof *b);
+        if (!b) return dsm_fail(err, DSM_ENOMEM, "data: out of memory");
+        b->corpus = p->corpus;
+        b->valid_fraction = p->o->valid_fraction;
+    }
+    return DSM_OK;
 }
 
 static dsm_status run(prepare *p, const char *const *inputs, size_t n_inputs, dsm_err *err)
 {
     DSM_TRY(measure_vocab(p, err));
     DSM_TRY(dsm_corpus_open(&p->corpus, inputs, n_inputs, &p->o->corpus, err));
-    p->batch = calloc(1, sizeof *p->batch);
-    if (!p->batch) return dsm_fail(err, DSM_ENOMEM, "data: out of memory");
+    DSM_TRY(make_batches(p, err));
     DSM_TRY(begin_parts(p, err));
     DSM_TRY(write_documents(p, err));
     return finish_parts(p, err);
@@ -286,8 +340,6 @@ dsm_status dsm_data_prepare(const dsm_tokenizer *t, const char *const *inputs, s
                             const dsm_prepare_options *o, dsm_data_info *train,
                             dsm_data_info *valid, dsm_corpus_stats *stats, dsm_err *err)
 {
-    dsm_err local; /* dsm_corpus_next tells its code through it */
-    if (!err) err = &local;
     DSM_TRY(check_options(t, n_inputs, o, err));
     prepare p = {.tokenizer = t, .o = o, .n_parts = o->valid_fraction > 0 ? 2 : 1};
     dsm_status status = run(&p, inputs, n_inputs, err);
