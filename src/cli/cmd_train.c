@@ -84,11 +84,11 @@ static void tell_start(const dsm_cli *cli, const dsm_train_info *i)
             dsm_print_count((double)i->data_tokens), (long long)i->steps,
             dsm_print_count((double)i->batch_tokens),
             (double)i->total_tokens / (double)i->data_tokens);
-    fprintf(stderr, "memory   %sB: weights %s, gradients %s, moments %s, ", dsm_print_count(memory),
-            dsm_print_count((double)i->memory.weights),
+    fprintf(stderr, "memory   %sB: weights %sB, gradients %sB, moments %sB, ",
+            dsm_print_count(memory), dsm_print_count((double)i->memory.weights),
             dsm_print_count((double)i->memory.gradients),
             dsm_print_count((double)i->memory.moments));
-    fprintf(stderr, "activations %s\n", dsm_print_count((double)i->memory.activations));
+    fprintf(stderr, "activations %sB\n", dsm_print_count((double)i->memory.activations));
     fprintf(stderr, "runs on  %d thread%s, matrix kernel %s\n", i->threads,
             i->threads == 1 ? "" : "s", i->gemm);
 }

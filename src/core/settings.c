@@ -413,44 +413,47 @@ static bool is_group(const dsm_settings *s, const char *path)
     return false;
 }
 
-/* Cut a key after as many dots as `like` has, so that groups compare with groups. */
-static void cut_to_depth(char *key, const char *like)
+/* The part of key below group prefix ("" is the root) and above the next dot; false if it is not
+ * there. */
+static bool part_below(const char *key, const char *prefix, char out[MAX_KEY])
 {
-    for (char *dot = strchr(key, '.'); dot; dot = strchr(dot + 1, '.')) {
-        like = strchr(like, '.');
-        if (!like) {
-            *dot = '\0';
-            return;
-        }
-        like++;
-    }
+    size_t n = strlen(prefix);
+    if (n > 0 && (strncmp(key, prefix, n) != 0 || key[n++] != '.')) return false;
+    snprintf(out, MAX_KEY, "%.*s", (int)strcspn(key + n, "."), key + n);
+    return true;
 }
 
-/* The known key or group that a reader most likely meant: nearest at the same depth, else a key
- * whose last part is the same ("peak_lr" means optimizer.peak_lr). */
-static bool nearest_key(const dsm_settings *s, const char *path, char out[MAX_KEY])
+/* The known key or group that a reader most likely meant by prefix.name: the nearest name in the
+ * same group, else one that contains it (lr: peak_lr), else the same name in another group. */
+static bool nearest_key(const dsm_settings *s, const char *prefix, const char *name,
+                        char out[DSM_TEXT_MAX])
 {
-    char cut[DSM_SETTINGS_MAX][MAX_KEY];
-    const char *candidates[DSM_SETTINGS_MAX];
+    char part[DSM_SETTINGS_MAX][MAX_KEY];
+    const char *names[DSM_SETTINGS_MAX] = {0};
+    for (size_t i = 0; i < s->n; i++)
+        if (part_below(s->table[i].key, prefix, part[i])) names[i] = part[i];
+    const char *near = dsm_nearest(name, names, s->n, sizeof *names);
+    for (size_t i = 0; i < s->n && !near; i++)
+        if (names[i] && strlen(name) > 1 && strstr(names[i], name)) near = names[i];
+    if (near) {
+        snprintf(out, DSM_TEXT_MAX, "%.100s%s%s", prefix, *prefix ? "." : "", near);
+        return true;
+    }
     for (size_t i = 0; i < s->n; i++) {
-        snprintf(cut[i], MAX_KEY, "%s", s->table[i].key);
-        cut_to_depth(cut[i], path);
-        candidates[i] = cut[i];
-    }
-    const char *near = dsm_nearest(path, candidates, s->n, sizeof *candidates);
-    const char *dot = strrchr(path, '.'), *last = dot ? dot + 1 : path;
-    for (size_t i = 0; i < s->n && !near; i++) {
         const char *tail = strrchr(s->table[i].key, '.');
-        if (tail && strcmp(tail + 1, last) == 0) near = s->table[i].key;
+        if (!tail || strcmp(tail + 1, name) != 0) continue;
+        snprintf(out, DSM_TEXT_MAX, "%s", s->table[i].key);
+        return true;
     }
-    if (near) snprintf(out, MAX_KEY, "%s", near);
-    return near != NULL;
+    return false;
 }
 
 static dsm_status unknown_key(const source *src, const yaml_node_t *node, const char *path)
 {
-    char where[DSM_TEXT_MAX], near[MAX_KEY];
-    if (nearest_key(src->s, path, near))
+    char where[DSM_TEXT_MAX], near[DSM_TEXT_MAX], prefix[DSM_TEXT_MAX];
+    const char *dot = strrchr(path, '.'), *name = dot ? dot + 1 : path;
+    snprintf(prefix, sizeof prefix, "%.*s", dot ? (int)(dot - path) : 0, path);
+    if (nearest_key(src->s, prefix, name, near))
         return dsm_fail(src->err, src->code, "%s: unknown key %s; did you mean %s?",
                         place(src, node, where), path, near);
     return dsm_fail(src->err, src->code, "%s: unknown key %s", place(src, node, where), path);
