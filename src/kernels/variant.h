@@ -62,7 +62,8 @@ static inline dsm_real dsm_kernel_exp(dsm_real x)
     memcpy(&i, &t, sizeof i);
     i -= 0x4B400000; /* the bits of `shift`: what is left is n */
     half = i >> 1;
-    int32_t lo = (half + 127) << 23, hi = (i - half + 127) << 23;
+    uint32_t lo = (uint32_t)(half + 127) << 23; /* unsigned: a NaN leaves arbitrary bits in i */
+    uint32_t hi = (uint32_t)(i - half + 127) << 23;
     float flo, fhi;
     memcpy(&flo, &lo, sizeof flo);
     memcpy(&fhi, &hi, sizeof fhi);

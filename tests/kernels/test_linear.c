@@ -31,6 +31,8 @@ static const shape shapes[] = {
     {1, {200}, 15, 16, 0, false, false, DSM_F32},
     {1, {31}, 400, 33, 0, false, true, DSM_F32},
     {1, {530}, 65, 66, 0, false, false, DSM_F32},
+    {1, {20}, 9, 1030, 0, true, false, DSM_F32}, /* sums longer than a panel is deep */
+    {2, {11, 30}, 1033, 20, 0, false, true, DSM_F32},
     /* groups: empty ones, single rows, many */
     {3, {0, 0, 0}, 16, 16, 0, false, false, DSM_F32},
     {4, {5, 0, 1, 40}, 23, 37, 0, true, false, DSM_F32},
