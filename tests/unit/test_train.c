@@ -315,7 +315,7 @@ static void accumulation_is_the_large_batch(void **state)
     for (int i = 0; i < 3; i++) {
         watch w = {0};
         dsm_train_result result;
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "micro%d", i);
         dsm_recipe r = recipe("softmax.json", name, 1);
         r.batch.micro = micro[i];
@@ -353,7 +353,7 @@ static void threads_do_not_matter(void **state)
     dsm_train_result results[3];
     for (int n = 0; n < 3; n++) {
         watch w = {0};
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "threads%d", n + 1);
         dsm_recipe r = recipe("softmax.json", name, 5);
         assert_ok(start(&r, n + 1, &w, &results[n], &err));
