@@ -33,7 +33,8 @@ typedef struct batch {
     dsm_ids ids[BATCH_DOCUMENTS];
     size_t n;
     bool last;                           /* the corpus ended in this batch */
-    dsm_err err;                         /* of reading */
+    dsm_status status;                   /* of reading; err says why */
+    dsm_err err;
     uint64_t done, total;                /* dsm_corpus_progress behind it */
 } batch;
 
@@ -146,10 +147,11 @@ static void *batch_read(void *arg)
     const char *text;
     size_t n;
     int rc = 1;
-    b->err.code = DSM_OK;
-    while (b->err.code == DSM_OK && !batch_full(b) &&
+    b->status = DSM_OK;
+    while (b->status == DSM_OK && !batch_full(b) &&
            (rc = dsm_corpus_next(b->corpus, &text, &n, &b->err)) == 1)
-        batch_add(b, text, n, &b->err);
+        b->status = batch_add(b, text, n, &b->err);
+    if (rc < 0) b->status = b->err.code;
     b->last = rc <= 0;
     dsm_corpus_progress(b->corpus, &b->done, &b->total);
     return NULL;
@@ -238,7 +240,7 @@ static dsm_status write_documents(prepare *p, dsm_err *err)
 {
     batch *now = p->batches[0], *next = p->batches[1];
     for (batch_read(now);;) {
-        if (now->err.code != DSM_OK) return dsm_fail(err, now->err.code, "%s", now->err.msg);
+        if (now->status != DSM_OK) return dsm_fail(err, now->status, "%s", now->err.msg);
         DSM_TRY(step(p, now, next, err));
         if (now->last) return DSM_OK;
         batch *swap = now;

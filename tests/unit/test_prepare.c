@@ -212,6 +212,26 @@ static void threads_do_not_change_the_files(void **state)
                      test_path(f->dir, "three/shard-00000.bin"));
 }
 
+static void skipped_lines_do_not_fail_a_batch(void **state)
+{
+    fixture *f = *state;
+    dsm_err err = {0};
+    dsm_prepare_options o;
+    dsm_data_info info;
+    dsm_corpus_stats stats;
+    char input[4096];
+    static const char text[] = "{\"text\":\"a\"}\n{broken\n{\"text\":\"b\"}\n";
+    snprintf(input, sizeof input, "%s/skip.jsonl", f->dir);
+    test_write_file(input, text, sizeof text - 1);
+    const char *inputs[] = {input};
+    dsm_prepare_defaults(&o);
+    o.out_dir = test_path(f->dir, "skip");
+    o.corpus.skip_bad_lines = true;
+    assert_ok(dsm_data_prepare(f->tokenizer, inputs, 1, &o, &info, NULL, &stats, &err));
+    assert_int_equal(info.documents, 2);
+    assert_int_equal(stats.bad_lines, 1);
+}
+
 static void fails(const fixture *f, const dsm_prepare_options *o, const char *input, dsm_status code,
                   const char *message)
 {
@@ -285,6 +305,7 @@ int main(void)
         cmocka_unit_test(every_document_can_be_read_back_in_order),
         cmocka_unit_test(parts_are_split_by_text),
         cmocka_unit_test(threads_do_not_change_the_files),
+        cmocka_unit_test(skipped_lines_do_not_fail_a_batch),
         cmocka_unit_test(failures_leave_nothing_behind),
         cmocka_unit_test(a_name_that_is_taken_is_refused),
         cmocka_unit_test(a_loader_reads_what_was_prepared),
