@@ -83,20 +83,49 @@ static void rotate(const dsm_ctx *c, const places *p, int sign)
 {
     const dsm_model_config *g = c->config;
     const dsm_real *table = c->cache ? c->cache->rope : c->rope;
-    c->k->rope(c->exec, p->q, p->q_rs, c->R, c->T, p->pos0, g->num_attention_heads, g->head_dim,
-               table, sign);
-    c->k->rope(c->exec, p->k, p->kv_rs, c->R, c->T, p->pos0, g->num_key_value_heads, g->head_dim,
-               table, sign);
+    int64_t heads = g->num_attention_heads, kv_heads = g->num_key_value_heads;
+    if (p->k == p->q + q_width(g)) { /* side by side: as one row of heads */
+        c->k->rope(c->exec, p->q, p->q_rs, c->R, c->T, p->pos0, heads + kv_heads, g->head_dim, table,
+                   sign);
+        return;
+    }
+    c->k->rope(c->exec, p->q, p->q_rs, c->R, c->T, p->pos0, heads, g->head_dim, table, sign);
+    c->k->rope(c->exec, p->k, p->kv_rs, c->R, c->T, p->pos0, kv_heads, g->head_dim, table, sign);
+}
+
+/* One product where the weights and the rows of q, k, v lie together, else three. */
+static bool is_merged(const dsm_ctx *c, const dsm_attn_params *p)
+{
+    return p->qkv.w.rows > 0 && !c->cache;
 }
 
 static void project(const dsm_ctx *c, const dsm_attn_params *p, const places *at, const dsm_real *x)
 {
-    dsm_linear_forward(c, &p->q, at->q, at->q_rs, false, x, c->R);
-    dsm_linear_forward(c, &p->k, at->k, at->kv_rs, false, x, c->R);
-    dsm_linear_forward(c, &p->v, at->v, at->kv_rs, false, x, c->R);
+    if (is_merged(c, p)) {
+        dsm_linear_forward(c, &p->qkv, at->q, at->q_rs, false, x, c->R);
+    } else {
+        dsm_linear_forward(c, &p->q, at->q, at->q_rs, false, x, c->R);
+        dsm_linear_forward(c, &p->k, at->k, at->kv_rs, false, x, c->R);
+        dsm_linear_forward(c, &p->v, at->v, at->kv_rs, false, x, c->R);
+    }
     dsm_bias_forward(c, &p->bq, at->q, at->q_rs, c->R);
     dsm_bias_forward(c, &p->bk, at->k, at->kv_rs, c->R);
     dsm_bias_forward(c, &p->bv, at->v, at->kv_rs, c->R);
+}
+
+static void project_backward(const dsm_ctx *c, const dsm_attn_params *p, const places *grad,
+                             dsm_real *dx, const dsm_real *x)
+{
+    if (is_merged(c, p)) {
+        dsm_linear_backward(c, &p->qkv, dx, false, grad->q, grad->q_rs, x, c->R);
+    } else {
+        dsm_linear_backward(c, &p->q, dx, false, grad->q, grad->q_rs, x, c->R);
+        dsm_linear_backward(c, &p->k, dx, true, grad->k, grad->kv_rs, x, c->R);
+        dsm_linear_backward(c, &p->v, dx, true, grad->v, grad->kv_rs, x, c->R);
+    }
+    dsm_bias_backward(c, &p->bq, grad->q, grad->q_rs, c->R);
+    dsm_bias_backward(c, &p->bk, grad->k, grad->kv_rs, c->R);
+    dsm_bias_backward(c, &p->bv, grad->v, grad->kv_rs, c->R);
 }
 
 static dsm_attention describe(const dsm_ctx *c, const places *p, const gqa_act *act)
@@ -158,12 +187,7 @@ static void backward(const dsm_ctx *c, const dsm_attn_params *p, void *state, vo
     dsm_lap(c, DSM_PART_ATTENTION);
 
     rotate(c, &grad, -1);
-    dsm_linear_backward(c, &p->q, dx, false, grad.q, grad.q_rs, x, c->R);
-    dsm_linear_backward(c, &p->k, dx, true, grad.k, grad.kv_rs, x, c->R);
-    dsm_linear_backward(c, &p->v, dx, true, grad.v, grad.kv_rs, x, c->R);
-    dsm_bias_backward(c, &p->bq, grad.q, grad.q_rs, c->R);
-    dsm_bias_backward(c, &p->bk, grad.k, grad.kv_rs, c->R);
-    dsm_bias_backward(c, &p->bv, grad.v, grad.kv_rs, c->R);
+    project_backward(c, p, &grad, dx, x);
     dsm_lap(c, DSM_PART_PROJECT);
 }
 

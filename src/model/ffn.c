@@ -6,13 +6,26 @@ dsm_ffn_act dsm_ffn_carve(dsm_arena *a, int64_t R, int64_t F)
     return (dsm_ffn_act){.gu = dsm_take_reals(a, R * 2 * F), .act = dsm_take_reals(a, R * F)};
 }
 
-/* The map from x (D) to one half of gu (F). */
-static dsm_linear inner(const dsm_ffn_params *p, const dsm_rows *at, const dsm_mat *w,
-                        dsm_real *const *dw, const dsm_real *x, dsm_real *y)
+/* The maps from x (D) to gu (2F): one if gate and up lie together, else one for each half. */
+typedef struct inner_maps {
+    dsm_linear map[2];
+    int n;
+} inner_maps;
+
+static dsm_linear inner_map(const dsm_ffn_params *p, const dsm_rows *at, int64_t N, const dsm_mat *w,
+                            dsm_real *const *dw, const dsm_real *x, dsm_real *y)
 {
-    return (dsm_linear){.n_groups = at->n_groups, .begin = at->begin, .N = p->F, .K = p->D, .w = w,
+    return (dsm_linear){.n_groups = at->n_groups, .begin = at->begin, .N = N, .K = p->D, .w = w,
                         .x = x, .x_rs = p->D, .x_rows = at->rows, .y = y, .y_rs = 2 * p->F,
                         .dx_rs = p->D, .dw = dw};
+}
+
+static inner_maps inner(const dsm_ffn_params *p, const dsm_rows *at, const dsm_real *x, dsm_real *gu)
+{
+    if (p->merged) return (inner_maps){{inner_map(p, at, 2 * p->F, p->gate_up, p->dgate, x, gu)}, 1};
+    return (inner_maps){{inner_map(p, at, p->F, p->gate, p->dgate, x, gu),
+                         inner_map(p, at, p->F, p->up, p->dup, x, gu + p->F)},
+                        2};
 }
 
 /* The map from act (F) to y (D). */
@@ -26,13 +39,12 @@ static dsm_linear outer(const dsm_ffn_params *p, const dsm_rows *at, const dsm_r
 void dsm_ffn_forward(const dsm_ctx *c, const dsm_ffn_params *p, const dsm_ffn_act *s,
                      const dsm_rows *at, dsm_real *y, bool accumulate, const dsm_real *x)
 {
-    dsm_linear gate = inner(p, at, p->gate, p->dgate, x, s->gu);
-    dsm_linear up = inner(p, at, p->up, p->dup, x, s->gu + p->F);
+    inner_maps in = inner(p, at, x, s->gu);
     dsm_linear down = outer(p, at, s->act, y);
-    down.accumulate = accumulate;
-    c->k->linear(c->exec, &gate);
-    c->k->linear(c->exec, &up);
+    for (int i = 0; i < in.n; i++)
+        c->k->linear(c->exec, &in.map[i]);
     c->k->swiglu(c->exec, s->act, s->gu, s->gu + p->F, 2 * p->F, at->begin[at->n_groups], p->F);
+    down.accumulate = accumulate;
     c->k->linear(c->exec, &down);
 }
 
@@ -44,20 +56,17 @@ void dsm_ffn_backward(const dsm_ctx *c, const dsm_ffn_params *p, const dsm_ffn_a
                       const dsm_rows *at, dsm_real *dx, bool accumulate, const dsm_real *dy,
                       const dsm_real *x, dsm_real *dact)
 {
+    inner_maps in = inner(p, at, x, s->gu);
     dsm_linear down = outer(p, at, s->act, (dsm_real *)(uintptr_t)dy);
     dsm_real *g = s->gu, *u = s->gu + p->F;
     down.dx = dact;
     c->k->linear_weight(c->exec, &down);
     c->k->linear_input(c->exec, &down);
     c->k->swiglu_bwd(c->exec, g, u, dact, g, u, 2 * p->F, at->begin[at->n_groups], p->F);
-
-    dsm_linear gate = inner(p, at, p->gate, p->dgate, x, g);
-    dsm_linear up = inner(p, at, p->up, p->dup, x, u);
-    gate.dx = up.dx = dx;
-    gate.accumulate = accumulate;
-    up.accumulate = true;
-    c->k->linear_weight(c->exec, &gate);
-    c->k->linear_weight(c->exec, &up);
-    c->k->linear_input(c->exec, &gate);
-    c->k->linear_input(c->exec, &up);
+    for (int i = 0; i < in.n; i++) {
+        in.map[i].dx = dx;
+        in.map[i].accumulate = accumulate || i > 0;
+        c->k->linear_weight(c->exec, &in.map[i]);
+        c->k->linear_input(c->exec, &in.map[i]);
+    }
 }

@@ -234,6 +234,7 @@ static void take_groups(dsm_ffn_params *p, dsm_arena *a, int64_t n, int64_t widt
     p->dgate = dsm_arena_take(a, count * sizeof *p->dgate);
     p->dup = dsm_arena_take(a, count * sizeof *p->dup);
     p->ddown = dsm_arena_take(a, count * sizeof *p->ddown);
+    p->gate_up = dsm_arena_take(a, count * sizeof *p->gate_up);
 }
 
 static dsm_layer_params take_layer(const dsm_model_config *c, dsm_arena *a, int64_t l)
@@ -326,10 +327,48 @@ static void bind_view(void *arg, const spec *s, int64_t layer, int64_t expert)
     }
 }
 
+/* Does b follow a in memory, so that both are one matrix? The same of their gradients dw, if there are any. */
+static bool follows(const dsm_mat *a, const dsm_real *da, const dsm_mat *b, const dsm_real *db)
+{
+    int64_t n = a->rows * a->cols;
+    if (!a->data || a->dtype != b->dtype || a->cols != b->cols) return false;
+    if ((const char *)a->data + (size_t)n * dsm_dtype_size(a->dtype) != b->data) return false;
+    return !da ? !db : da + n == db;
+}
+
+static void merge_groups(dsm_ffn_params *p)
+{
+    p->merged = true;
+    for (int g = 0; g < p->n_groups; g++) {
+        if (!follows(&p->gate[g], p->dgate[g], &p->up[g], p->dup[g])) p->merged = false;
+        p->gate_up[g] = p->gate[g];
+        p->gate_up[g].rows = 2 * p->F;
+    }
+}
+
+static void merge_projections(dsm_attn_params *p)
+{
+    p->qkv = p->q;
+    bool together = follows(&p->q.w, p->q.dw, &p->k.w, p->k.dw) &&
+                    follows(&p->k.w, p->k.dw, &p->v.w, p->v.dw);
+    p->qkv.w.rows = together ? p->q.w.rows + p->k.w.rows + p->v.w.rows : 0;
+}
+
+/* Maps that read the same input become one where their weights lie together: fewer, larger products. */
+static void merge_layer(dsm_layer_params *p)
+{
+    merge_projections(&p->attn);
+    merge_groups(&p->ffn);
+    merge_groups(&p->moe.experts);
+    merge_groups(&p->moe.shared);
+}
+
 static void bind_all(dsm_model *m)
 {
     walk(&m->config, bind_view, &(binder){.m = m});
     if (m->config.tie_word_embeddings) m->head = m->embed;
+    for (int64_t l = 0; l < m->config.num_hidden_layers; l++)
+        merge_layer(&m->layers[l]);
 }
 
 dsm_status dsm_model_bind(dsm_model *m, dsm_err *err)

@@ -48,10 +48,13 @@ typedef struct dsm_ffn_params {
     int64_t D, F;
     dsm_mat *gate, *up, *down;              /* (n_groups) */
     dsm_real **dgate, **dup, **ddown;       /* (n_groups), entries NULL when not training */
+    dsm_mat *gate_up;                       /* (n_groups) of (2F, D): both as one, if `merged` */
+    bool merged;                            /* in every group up follows gate without a gap */
 } dsm_ffn_params;
 
 typedef struct dsm_attn_params {
     dsm_weight q, k, v, o;
+    dsm_weight qkv;                         /* q, k, v as one; rows = 0: they do not lie together */
     dsm_vector bq, bk, bv, bo;              /* n = 0: no bias (attention_bias false) */
 } dsm_attn_params;
 
