@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "tokenizer/bpe.h"
 
-#include "tokenizer/hash.h"
-
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,59 +10,81 @@ enum { SHORT_WORD = 96 }; /* symbols; up to here scanning beats the heap */
 
 /* --- the pair table --------------------------------------------------------------------------- */
 
-static uint64_t slot_of(const dsm_bpe *b, uint64_t pair)
+#define EMPTY UINT64_MAX
+
+static inline uint64_t key_of(int32_t left, int32_t right)
 {
-    uint64_t i = dsm_hash_u64(pair) & b->mask;
-    while (b->slots[i].pair != pair && b->slots[i].pair != DSM_NO_PAIR)
-        i = (i + 1) & b->mask;
+    return (uint64_t)(uint32_t)left << DSM_ID_BITS | (uint32_t)right;
+}
+
+static inline uint64_t hash_of(uint64_t key)
+{
+    return (key ^ key >> 15) * 0x9E3779B97F4A7C15u;
+}
+
+/* The slot of a key, or the empty one where it belongs. */
+static inline size_t slot_of(const dsm_bpe *b, uint64_t key, uint64_t hash)
+{
+    size_t mask = (SIZE_MAX >> b->slot_shift), i = hash >> b->slot_shift;
+    while (b->slots[i] >> DSM_RANK_BITS != key && b->slots[i] != EMPTY)
+        i = (i + 1) & mask;
     return i;
 }
 
-/* The merge of a pair; its rank is NO_RANK when the pair does not merge. */
-static inline dsm_merge find(const dsm_bpe *b, int32_t left, int32_t right)
+/* The rank of a pair; NO_RANK when it does not merge. */
+static inline uint32_t rank_of(const dsm_bpe *b, int32_t left, int32_t right)
 {
-    return b->slots[slot_of(b, dsm_pair(left, right))];
+    uint64_t key = key_of(left, right), hash = hash_of(key), bit = hash >> b->filter_shift;
+    if (!(b->filter[bit >> 6] >> (bit & 63) & 1)) return NO_RANK;
+    uint64_t slot = b->slots[slot_of(b, key, hash)];
+    return slot == EMPTY ? NO_RANK : (uint32_t)slot & ((1u << DSM_RANK_BITS) - 1);
+}
+
+static void insert(dsm_bpe *b, uint32_t rank)
+{
+    uint64_t pair = b->merges[rank].pair, key = key_of((int32_t)(pair >> 32), (int32_t)(uint32_t)pair);
+    uint64_t hash = hash_of(key), bit = hash >> b->filter_shift;
+    b->slots[slot_of(b, key, hash)] = key << DSM_RANK_BITS | rank;
+    b->filter[bit >> 6] |= (uint64_t)1 << (bit & 63);
+    b->made[rank] = b->merges[rank].id;
 }
 
 dsm_status dsm_bpe_init(dsm_bpe *b, dsm_merge *merges, size_t n_merges, dsm_err *err)
 {
-    uint64_t cap = 1024;
-    while (cap < 3 * (uint64_t)n_merges)
-        cap *= 2;
-    *b = (dsm_bpe){.merges = merges, .n_merges = n_merges, .mask = cap - 1};
-    b->slots = malloc(cap * sizeof *b->slots);
-    if (!b->slots) {
+    *b = (dsm_bpe){.merges = merges, .n_merges = n_merges};
+    if (n_merges >> DSM_RANK_BITS) {
+        dsm_bpe_free(b);
+        return dsm_fail(err, DSM_ELIMIT, "merges: found %zu, expected fewer than %d", n_merges,
+                        1 << DSM_RANK_BITS);
+    }
+    int bits = 10; /* of slots: at most half of them full */
+    while ((size_t)1 << bits < 2 * n_merges)
+        bits++;
+    b->slot_shift = 64 - bits;
+    b->filter_shift = 64 - bits - 2;
+    b->slots = malloc(sizeof *b->slots << bits);
+    b->filter = calloc((size_t)1 << (bits + 2 - 6), sizeof *b->filter);
+    b->made = malloc((n_merges + 1) * sizeof *b->made);
+    if (!b->slots || !b->filter || !b->made) {
         dsm_bpe_free(b);
         return dsm_fail(err, DSM_ENOMEM, "merge table: out of memory for %zu merges", n_merges);
     }
-    for (uint64_t i = 0; i < cap; i++)
-        b->slots[i] = (dsm_merge){.pair = DSM_NO_PAIR, .rank = NO_RANK, .id = -1};
+    memset(b->slots, 0xFF, sizeof *b->slots << bits);
     for (size_t i = 0; i < n_merges; i++)
-        b->slots[slot_of(b, merges[i].pair)] = merges[i];
+        insert(b, (uint32_t)i);
     return DSM_OK;
 }
 
 void dsm_bpe_free(dsm_bpe *b)
 {
     free(b->merges);
+    free(b->made);
     free(b->slots);
+    free(b->filter);
     memset(b, 0, sizeof *b);
 }
 
 /* --- short words: repeated scans ---------------------------------------------------------------- */
-
-/* rank[i] and to[i] describe the pair (i, i+1). */
-typedef struct pairs {
-    uint32_t rank[SHORT_WORD];
-    int32_t to[SHORT_WORD];
-} pairs;
-
-static inline void look_up(const dsm_bpe *b, const int32_t *ids, size_t i, pairs *p)
-{
-    dsm_merge m = find(b, ids[i], ids[i + 1]);
-    p->rank[i] = m.rank;
-    p->to[i] = m.id;
-}
 
 static inline size_t least(const uint32_t *rank, size_t n)
 {
@@ -76,22 +96,19 @@ static inline size_t least(const uint32_t *rank, size_t n)
 
 static void apply_short(const dsm_bpe *b, int32_t *ids, size_t *n_ids)
 {
-    pairs p;
+    uint32_t rank[SHORT_WORD]; /* of the pair (i, i + 1) */
     size_t n = *n_ids;
     for (size_t i = 0; i + 1 < n; i++)
-        look_up(b, ids, i, &p);
+        rank[i] = rank_of(b, ids[i], ids[i + 1]);
     while (n > 1) {
-        size_t i = least(p.rank, n - 1);
-        if (p.rank[i] == NO_RANK) break;
-        ids[i] = p.to[i];
-        memmove(ids + i + 1, ids + i + 2, (n - i - 2) * sizeof *ids);
-        if (i + 2 < n) {
-            memmove(p.rank + i, p.rank + i + 1, (n - i - 2) * sizeof *p.rank);
-            memmove(p.to + i, p.to + i + 1, (n - i - 2) * sizeof *p.to);
-        }
+        size_t i = least(rank, n - 1);
+        if (rank[i] == NO_RANK) break;
+        ids[i] = b->made[rank[i]];
         n--;
-        if (i + 1 < n) look_up(b, ids, i, &p);
-        if (i > 0) look_up(b, ids, i - 1, &p);
+        memmove(ids + i + 1, ids + i + 2, (n - i - 1) * sizeof *ids);
+        memmove(rank + i, rank + i + 1, (n - i - 1) * sizeof *rank);
+        if (i + 1 < n) rank[i] = rank_of(b, ids[i], ids[i + 1]);
+        if (i > 0) rank[i - 1] = rank_of(b, ids[i - 1], ids[i]);
     }
     *n_ids = n;
 }
@@ -105,11 +122,9 @@ typedef struct dsm_bpe_node {
     uint32_t prev, next;
 } node;
 
-/* A pair that can merge: where its left symbol stands. It is stale when that pair is gone. */
+/* A pair that can merge. It is stale when another pair stands there by now. */
 typedef struct dsm_bpe_entry {
-    uint64_t order; /* rank << 32 | position: least first */
-    uint64_t pair;
-    int32_t id;
+    uint64_t order; /* rank << 32 | position of its left symbol: least first */
 } entry;
 
 static void push(entry *heap, size_t *n, entry e)
@@ -135,10 +150,8 @@ static entry pop(entry *heap, size_t *n)
 
 static void push_pair(const dsm_bpe *b, const node *nodes, uint32_t at, entry *heap, size_t *n_heap)
 {
-    uint64_t pair = dsm_pair(nodes[at].id, nodes[nodes[at].next].id);
-    dsm_merge m = b->slots[slot_of(b, pair)];
-    if (m.rank != NO_RANK)
-        push(heap, n_heap, (entry){(uint64_t)m.rank << 32 | at, pair, m.id});
+    uint32_t rank = rank_of(b, nodes[at].id, nodes[nodes[at].next].id);
+    if (rank != NO_RANK) push(heap, n_heap, (entry){(uint64_t)rank << 32 | at});
 }
 
 /* Room for n symbols: each merge pushes at most two entries, and there are fewer than n of them. */
@@ -157,11 +170,11 @@ static dsm_status reserve(dsm_bpe_work *w, size_t n, dsm_err *err)
     return DSM_OK;
 }
 
-static void merge_at(const dsm_bpe *b, node *nodes, uint32_t end, const entry *e, entry *heap,
-                     size_t *n_heap)
+static void merge_at(const dsm_bpe *b, node *nodes, uint32_t end, uint32_t left, int32_t made,
+                     entry *heap, size_t *n_heap)
 {
-    uint32_t left = (uint32_t)e->order, right = nodes[left].next;
-    nodes[left].id = e->id;
+    uint32_t right = nodes[left].next;
+    nodes[left].id = made;
     nodes[left].next = nodes[right].next;
     nodes[nodes[right].next].prev = left;
     nodes[right].id = -1;
@@ -182,9 +195,10 @@ static dsm_status apply_long(const dsm_bpe *b, dsm_bpe_work *w, int32_t *ids, si
         push_pair(b, nodes, i, w->heap, &n_heap);
     while (n_heap > 0) {
         entry e = pop(w->heap, &n_heap);
+        const dsm_merge *m = &b->merges[e.order >> 32];
         const node *left = &nodes[(uint32_t)e.order];
-        bool stale = left->id < 0 || dsm_pair(left->id, nodes[left->next].id) != e.pair;
-        if (!stale) merge_at(b, nodes, end, &e, w->heap, &n_heap);
+        bool stale = left->id < 0 || dsm_pair(left->id, nodes[left->next].id) != m->pair;
+        if (!stale) merge_at(b, nodes, end, (uint32_t)e.order, m->id, w->heap, &n_heap);
     }
     size_t kept = 0;
     for (uint32_t i = 0; i < end; i = nodes[i].next)

@@ -11,29 +11,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One merge: the pair of ids, how early it was learnt, and the id it makes. */
+/* One merge: the pair of ids and the id it makes. Its rank is its place in the list of merges. */
 typedef struct dsm_merge {
-    uint64_t pair; /* left << 32 | right; DSM_NO_PAIR marks an empty slot */
-    uint32_t rank;
+    uint64_t pair; /* left << 32 | right */
     int32_t id;
 } dsm_merge;
-#define DSM_NO_PAIR UINT64_MAX
 
 static inline uint64_t dsm_pair(int32_t left, int32_t right)
 {
     return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
 }
 
+/* A slot of the pair table is 22 + 22 bits of ids and 20 bits of rank. */
+enum { DSM_ID_BITS = 22, DSM_RANK_BITS = 20 };
+
 /* The merges in two forms: by rank (as the file lists them) and by pair. A pair that is listed twice
- * counts with its later rank, as in the reference. */
+ * counts with its later rank, as in the reference. Most pairs that are asked for do not merge; the
+ * filter, small enough to stay in a near cache, answers for most of them. */
 typedef struct dsm_bpe {
     dsm_merge *merges; /* (n_merges), rank order */
+    int32_t *made;     /* (n_merges), their ids alone */
     size_t n_merges;
-    dsm_merge *slots;  /* open addressing by pair */
-    uint64_t mask;
+    uint64_t *slots;   /* open addressing by pair; all ones: empty */
+    uint64_t *filter;  /* one bit per hash: some pair has it */
+    int slot_shift, filter_shift; /* hash >> shift is the slot, the bit */
 } dsm_bpe;
 
-/* Builds the pair table; takes ownership of merges (malloc'd), also on failure. */
+/* Builds the pair table; takes ownership of merges (malloc'd), also on failure. Ids are below
+ * 2^DSM_ID_BITS. Errors: DSM_ELIMIT (2^DSM_RANK_BITS merges or more), DSM_ENOMEM. */
 dsm_status dsm_bpe_init(dsm_bpe *b, dsm_merge *merges, size_t n_merges, dsm_err *err);
 void dsm_bpe_free(dsm_bpe *b); /* accepts a zeroed struct */
 

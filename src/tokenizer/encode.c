@@ -72,7 +72,8 @@ static size_t put_missing_byte(const dsm_tokenizer *t, int32_t *ids, size_t n)
 
 static size_t byte_symbols(const dsm_tokenizer *t, const unsigned char *s, size_t n, int32_t *ids)
 {
-    size_t k = 0;
+    size_t k = dsm_chars_start(&t->chars, t->byte_id, s, n, ids);
+    if (k) return k;
     for (size_t i = 0; i < n; i++) {
         int32_t id = t->byte_id[s[i]];
         if (id >= 0)
@@ -140,41 +141,69 @@ static dsm_status merge_word(const job *j, const unsigned char *s, size_t n)
     return DSM_OK;
 }
 
-static dsm_status encode_word(const job *j, const unsigned char *s, size_t n)
+/* A word, and where the cache keeps it if it is short enough. */
+typedef struct word {
+    const unsigned char *s;
+    size_t n;
+    dsm_cached_word *slot; /* NULL: not kept */
+} word;
+
+static inline word make_word(const job *j, const unsigned char *s, size_t n)
+{
+    if (n > DSM_CACHED_BYTES) return (word){s, n, NULL};
+    dsm_cached_word *slot = &j->w->cache[dsm_hash_bytes(s, n) & (DSM_CACHE_SLOTS - 1)];
+    __builtin_prefetch(slot);
+    return (word){s, n, slot};
+}
+
+static dsm_status encode_word(const job *j, const word *w)
 {
     dsm_ids *out = j->out;
-    DSM_TRY(dsm_ids_reserve(out, 3 * n + DSM_CACHED_IDS, j->err));
-    if (n > DSM_CACHED_BYTES) return merge_word(j, s, n);
-    dsm_cached_word *c = &j->w->cache[dsm_hash_bytes(s, n) & (DSM_CACHE_SLOTS - 1)];
-    if (c->n_bytes == n && memcmp(c->bytes, s, n) == 0) {
+    dsm_cached_word *c = w->slot;
+    DSM_TRY(dsm_ids_reserve(out, 3 * w->n + DSM_CACHED_IDS, j->err));
+    if (!c) return merge_word(j, w->s, w->n);
+    if (c->n_bytes == w->n && memcmp(c->bytes, w->s, w->n) == 0) {
         memcpy(out->data + out->len, c->ids, sizeof c->ids);
         out->len += (size_t)c->n_ids;
         return DSM_OK;
     }
     size_t start = out->len;
-    DSM_TRY(merge_word(j, s, n));
+    DSM_TRY(merge_word(j, w->s, w->n));
     if (out->len - start > DSM_CACHED_IDS) return DSM_OK;
-    c->n_bytes = (unsigned char)n;
+    c->n_bytes = (unsigned char)w->n;
     c->n_ids = (int32_t)(out->len - start);
-    memcpy(c->bytes, s, n);
+    memcpy(c->bytes, w->s, w->n);
     memcpy(c->ids, out->data + start, (out->len - start) * sizeof *c->ids);
+    return DSM_OK;
+}
+
+/* Scan a few words ahead, so that their places in the cache are near when they are looked up. */
+enum { WORDS_AHEAD = 16 };
+
+static dsm_status encode_scanned(const job *j, const unsigned char *s, size_t n)
+{
+    word words[WORDS_AHEAD];
+    while (n > 0) {
+        int k = 0;
+        for (size_t len; k < WORDS_AHEAD && n > 0; s += len, n -= len) {
+            len = j->t->pretok.scan(s, n);
+            words[k++] = make_word(j, s, len);
+        }
+        for (int i = 0; i < k; i++)
+            DSM_TRY(encode_word(j, &words[i]));
+    }
     return DSM_OK;
 }
 
 static dsm_status encode_pieces(const job *j, const char *text, size_t n, bool at_start)
 {
-    const unsigned char *s = (const unsigned char *)text;
-    dsm_scan_fn scan = j->t->pretok.scan;
-    for (size_t len; scan && n > 0; s += len, n -= len) {
-        len = scan(s, n);
-        DSM_TRY(encode_word(j, s, len));
-    }
-    if (scan) return DSM_OK;
+    if (j->t->pretok.scan) return encode_scanned(j, (const unsigned char *)text, n);
     dsm_pretok_work *w = &j->w->pretok;
     DSM_TRY(dsm_pretok_split(&j->t->pretok, w, text, n, at_start, j->err));
     for (size_t i = 0; i < w->pieces.n; i++) {
         dsm_span p = w->pieces.spans[i];
-        DSM_TRY(encode_word(j, (const unsigned char *)w->pieces.base + p.begin, p.end - p.begin));
+        const word one = make_word(j, (const unsigned char *)w->pieces.base + p.begin, p.end - p.begin);
+        DSM_TRY(encode_word(j, &one));
     }
     return DSM_OK;
 }

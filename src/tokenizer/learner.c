@@ -281,8 +281,7 @@ static dsm_status made_token(dsm_vocab *vocab, uint64_t pair, dsm_buf *text, int
 static dsm_status apply(learner *l, const queued *q, int32_t made)
 {
     if (!RESERVE(l, l->merges, 1)) return out_of_memory(l);
-    l->merges.at[l->merges.n] = (dsm_merge){q->pair, (uint32_t)l->merges.n, made};
-    l->merges.n++;
+    l->merges.at[l->merges.n++] = (dsm_merge){q->pair, made};
     int32_t left = (int32_t)(q->pair >> 32), right = (int32_t)(uint32_t)q->pair;
     for (uint32_t i = 0; i < q->n; i++)
         if (!merge_in_word(l, l->lists.at[q->list + i], left, right, made)) return out_of_memory(l);

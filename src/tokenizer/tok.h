@@ -9,6 +9,7 @@
 #include "dsmoe/tokenizer.h"
 #include "tokenizer/added.h"
 #include "tokenizer/bpe.h"
+#include "tokenizer/chars.h"
 #include "tokenizer/normalize.h"
 #include "tokenizer/pretok.h"
 #include "tokenizer/vocab.h"
@@ -31,6 +32,7 @@ struct dsm_tokenizer {
     dsm_vocab vocab;    /* model tokens and added tokens */
     unsigned char *kind; /* (size) DSM_TOKEN_* */
     dsm_bpe bpe;
+    dsm_chars chars;
     dsm_normalizer normalizer;
     dsm_pretok pretok;
     const char *preset; /* name of the preset that pretok is, or NULL */

@@ -17,6 +17,7 @@ void dsm_tokenizer_close(dsm_tokenizer *t)
     dsm_vocab_free(&t->vocab);
     free(t->kind);
     dsm_bpe_free(&t->bpe);
+    dsm_chars_free(&t->chars);
     dsm_normalizer_free(&t->normalizer);
     dsm_pretok_free(&t->pretok);
     for (int i = 0; i < DSM_ADDED_SETS; i++)

@@ -100,7 +100,7 @@ static dsm_status read_merge(dsm_merge *m, const dsm_vocab *v, const json_t *jso
     if (made < 0)
         return dsm_fail(err, DSM_EFORMAT, "%s: model.merges[%zu]: \"%.60s\" is not in the vocabulary",
                         what, i, joined->data);
-    *m = (dsm_merge){dsm_pair(id[0], id[1]), (uint32_t)i, made};
+    *m = (dsm_merge){dsm_pair(id[0], id[1]), made};
     return DSM_OK;
 }
 
@@ -148,7 +148,7 @@ static dsm_status read_model_flags(dsm_tokenizer *t, const char *what, dsm_err *
         return dsm_fail(err, DSM_EFORMAT, "%s: model.unk_token: \"%.60s\" is not in the vocabulary", what,
                         unk);
     find_byte_ids(t);
-    return DSM_OK;
+    return t->pretok.byte_level ? dsm_chars_init(&t->chars, &t->vocab, &t->bpe, t->byte_id, err) : DSM_OK;
 }
 
 /* --- added tokens ----------------------------------------------------------------------------------- */
