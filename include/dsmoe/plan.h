@@ -14,7 +14,7 @@ typedef struct dsm_plan_options {
     int64_t sequences; /* of a micro-batch: computed at once */
 } dsm_plan_options;
 
-/* Bytes. Training is in f32; serving holds one context, prefilled in chunks of at most 512 tokens. */
+/* Bytes. Training is in f32; serving holds one context, prefilled by at most 512 tokens. */
 typedef struct dsm_plan_memory {
     struct {
         int64_t weights, gradients, moments, activations, scratch, total;
@@ -28,16 +28,16 @@ typedef struct dsm_plan_memory {
 
 typedef struct dsm_plan {
     int64_t seq_len, sequences;
-    int64_t params, active_params;   /* all; those one token uses (DeepSeekMoE's way of counting) */
-    int64_t params_no_embedding;     /* the same without the input embedding (DeepSeek-V2's way) */
+    int64_t params, active_params; /* all; those one token uses (DeepSeekMoE's way of counting) */
+    int64_t params_no_embedding;   /* the same without the input embedding (DeepSeek-V2's way) */
     int64_t active_params_no_embedding;
 
     /* FLOPs of forward and backward over one sequence of T tokens:
-     *   papers       6 T (4 d² L + n_act 8 d² L + V d) + 12 L d T², the formula that reproduces the printed
-     *                figures of DeepSeekMoE: n_act = nominal active FFN width in standard FFNs (8/3 d), all
-     *                layers alike, no router, no causal halving
-     *   true_widths  6 T (active parameters without embedding) + 12 L H Dh T²
-     *   causal       the same with the half of attention that a causal mask leaves: what is computed here */
+     *   papers       6 T (4 d² L + n_act 8 d² L + V d) + 12 L d T², the formula that reproduces the
+     * printed figures of DeepSeekMoE: n_act = nominal active FFN width in standard FFNs (8/3 d),
+     * all layers alike, no router, no causal halving true_widths  6 T (active parameters without
+     * embedding) + 12 L H Dh T² causal       the same with the half of attention that a causal mask
+     * leaves: what is computed here */
     double train_flops_papers, train_flops_true_widths, train_flops_causal;
     double active_ffns; /* n_act */
     dsm_plan_memory memory;

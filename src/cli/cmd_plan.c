@@ -12,14 +12,17 @@
 static const char help[] =
     "usage: dsmoe plan CONFIG_OR_RECIPE [--seq N] [--batch N]\n"
     "\n"
-    "Parameters, arithmetic and memory of a config.json (or the folder that holds one), or of the model\n"
+    "Parameters, arithmetic and memory of a config.json (or the folder that holds one), or of the "
+    "model\n"
     "of a recipe (.yaml). Nothing is allocated or downloaded.\n"
     "\n"
-    "  --seq N     tokens of a sequence, and of the context when serving (the recipe's data.seq_len,\n"
+    "  --seq N     tokens of a sequence, and of the context when serving (the recipe's "
+    "data.seq_len,\n"
     "              else max_position_embeddings, at most 4096)\n"
     "  --batch N   sequences computed at once (the recipe's batch.micro, else 1)\n";
 
-/* --- what to plan --------------------------------------------------------------------------------- */
+/* --- what to plan
+ * --------------------------------------------------------------------------------- */
 
 static bool is_recipe(const char *path)
 {
@@ -46,19 +49,21 @@ static dsm_status find_model(const dsm_cli *cli, const char *path, dsm_model_con
     return DSM_OK;
 }
 
-/* --- printing --------------------------------------------------------------------------------------- */
+/* --- printing
+ * --------------------------------------------------------------------------------------- */
 
 static json_t *memory_json(const dsm_plan_memory *m)
 {
     return json_pack(
         "{s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}}", "train",
-        "weights", (json_int_t)m->train.weights, "gradients", (json_int_t)m->train.gradients, "moments",
-        (json_int_t)m->train.moments, "activations", (json_int_t)m->train.activations, "scratch",
-        (json_int_t)m->train.scratch, "total", (json_int_t)m->train.total, "serve", "weights_f32",
-        (json_int_t)m->serve.weights_f32, "weights_bf16", (json_int_t)m->serve.weights_bf16, "kv_cache",
-        (json_int_t)m->serve.kv_cache, "activations", (json_int_t)m->serve.activations, "total_f32",
-        (json_int_t)m->serve.total_f32, "total_bf16", (json_int_t)m->serve.total_bf16,
-        "active_weights_f32", (json_int_t)m->serve.active_weights_f32, "active_weights_bf16",
+        "weights", (json_int_t)m->train.weights, "gradients", (json_int_t)m->train.gradients,
+        "moments", (json_int_t)m->train.moments, "activations", (json_int_t)m->train.activations,
+        "scratch", (json_int_t)m->train.scratch, "total", (json_int_t)m->train.total, "serve",
+        "weights_f32", (json_int_t)m->serve.weights_f32, "weights_bf16",
+        (json_int_t)m->serve.weights_bf16, "kv_cache", (json_int_t)m->serve.kv_cache, "activations",
+        (json_int_t)m->serve.activations, "total_f32", (json_int_t)m->serve.total_f32, "total_bf16",
+        (json_int_t)m->serve.total_bf16, "active_weights_f32",
+        (json_int_t)m->serve.active_weights_f32, "active_weights_bf16",
         (json_int_t)m->serve.active_weights_bf16);
 }
 
@@ -67,8 +72,8 @@ static json_t *plan_json(const dsm_plan *p)
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:o}", "params",
                      (json_int_t)p->params, "active_params", (json_int_t)p->active_params,
                      "params_no_embedding", (json_int_t)p->params_no_embedding,
-                     "active_params_no_embedding", (json_int_t)p->active_params_no_embedding, "seq_len",
-                     (json_int_t)p->seq_len, "sequences", (json_int_t)p->sequences,
+                     "active_params_no_embedding", (json_int_t)p->active_params_no_embedding,
+                     "seq_len", (json_int_t)p->seq_len, "sequences", (json_int_t)p->sequences,
                      "train_flops_per_sequence", p->train_flops_papers, "train_flops_true_widths",
                      p->train_flops_true_widths, "train_flops_causal", p->train_flops_causal,
                      "active_ffns", p->active_ffns, "memory", memory_json(&p->memory));
@@ -85,7 +90,8 @@ static void plan_print(const dsm_plan *p)
            dsm_print_count((double)p->params), dsm_print_count((double)p->active_params),
            dsm_print_count((double)p->params_no_embedding),
            dsm_print_count((double)p->active_params_no_embedding));
-    printf("training      %sFLOP for a sequence of %lld tokens as the papers count (%.4g standard FFNs "
+    printf("training      %sFLOP for a sequence of %lld tokens as the papers count (%.4g standard "
+           "FFNs "
            "active),\n",
            dsm_print_count(p->train_flops_papers), (long long)p->seq_len, p->active_ffns);
     printf("              %sFLOP with every width as it is, %sFLOP with causal attention\n",
@@ -120,7 +126,8 @@ static dsm_status run(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
     };
     DSM_TRY(dsm_opts_parse(opts, sizeof opts / sizeof *opts, argc, argv, &n, err));
     if (n != 1)
-        return dsm_fail(err, DSM_EUSAGE, "plan: found %d arguments, expected one config or recipe", n);
+        return dsm_fail(err, DSM_EUSAGE, "plan: found %d arguments, expected one config or recipe",
+                        n);
     DSM_TRY(find_model(cli, argv[0], &config, &o, err));
     DSM_TRY(dsm_plan_make(&plan, &config, &o, err));
     if (cli->json) return dsm_print_json(plan_json(&plan), err);

@@ -2,9 +2,10 @@
 /* config.json, read and written: the keys of Hugging Face's LlamaConfig and of DeepSeekMoE's
  * configuration_deepseek.py, plus "dsmoe" for what those cannot say.
  *
- * One table per value type lists key, field and range; reading and writing are loops over it, so a key
- * cannot be read and not written. A missing key takes the default of the configuration files shipped with
- * the released weights (config.h), never that of the transformers classes, which differ. */
+ * One table per value type lists key, field and range; reading and writing are loops over it, so a
+ * key cannot be read and not written. A missing key takes the default of the configuration files
+ * shipped with the released weights (config.h), never that of the transformers classes, which
+ * differ. */
 #include "core/buf.h"
 #include "core/fs.h"
 #include "core/json.h"
@@ -17,7 +18,7 @@
 #include <string.h>
 
 #define MAX_BYTES ((size_t)16 << 20)
-#define ANY_INT ((int64_t)1 << 40)
+#define ANY_INT   ((int64_t)1 << 40)
 
 /* Which families write a key. */
 enum { ALL = 0, MOE_ONLY = 1 };
@@ -116,7 +117,7 @@ static size_t family_of(const char *model_type)
     return i;
 }
 
-/* --- reading ------------------------------------------------------------------------------------ */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static dsm_status read_family(dsm_model_config *c, const json_t *o, const char *what, dsm_err *err)
 {
@@ -244,7 +245,8 @@ static dsm_status reject_unknown(const json_t *own, const char *what, dsm_err *e
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)own, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)own, key, value)
+    {
         size_t i = 0;
         while (i < COUNT(own_names) && strcmp(own_names[i].name, key) != 0)
             i++;
@@ -284,7 +286,8 @@ static dsm_status read_own(dsm_model_config *c, const json_t *o, const char *wha
     DSM_TRY(read_router(c, o, own, what, err));
     if (!own) return DSM_OK;
     DSM_TRY(reject_unknown(own, what, err));
-    DSM_TRY(read_choice(own, "selection_bias", bias_names, (int)COUNT(bias_names), &bias, what, err));
+    DSM_TRY(
+        read_choice(own, "selection_bias", bias_names, (int)COUNT(bias_names), &bias, what, err));
     DSM_TRY(read_choice(own, "hash", hash_names, (int)COUNT(hash_names), &hash, what, err));
     DSM_TRY(dsm_json_int(own, "hash_seed", 0, INT64_MAX, &c->hash_seed, what, err));
     for (size_t i = 0; i < COUNT(own_reals); i++)
@@ -327,7 +330,7 @@ dsm_status dsm_model_config_read(dsm_model_config *c, const char *path, dsm_err 
     return status;
 }
 
-/* --- writing ------------------------------------------------------------------------------------ */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static void write_table(json_t *o, const dsm_model_config *c, bool moe)
 {

@@ -2,8 +2,8 @@
 /* The attention interface: a few functions chosen once per model, each kind with its own state.
  *
  * forward adds the sublayer's output to the residual stream y (R, D); with a cache it appends this
- * pass's positions and attends to all of them. backward overwrites dx (R, D). `act` is what carve made:
- * what backward needs when training, else mere working memory that layers share. */
+ * pass's positions and attends to all of them. backward overwrites dx (R, D). `act` is what carve
+ * made: what backward needs when training, else mere working memory that layers share. */
 #ifndef DSMOE_MODEL_ATTENTION_H
 #define DSMOE_MODEL_ATTENTION_H
 

@@ -85,8 +85,8 @@ static void rotate(const dsm_ctx *c, const places *p, int sign)
     const dsm_real *table = c->cache ? c->cache->rope : c->rope;
     int64_t heads = g->num_attention_heads, kv_heads = g->num_key_value_heads;
     if (p->k == p->q + q_width(g)) { /* side by side: as one row of heads */
-        c->k->rope(c->exec, p->q, p->q_rs, c->R, c->T, p->pos0, heads + kv_heads, g->head_dim, table,
-                   sign);
+        c->k->rope(c->exec, p->q, p->q_rs, c->R, c->T, p->pos0, heads + kv_heads, g->head_dim,
+                   table, sign);
         return;
     }
     c->k->rope(c->exec, p->q, p->q_rs, c->R, c->T, p->pos0, heads, g->head_dim, table, sign);
@@ -132,14 +132,24 @@ static dsm_attention describe(const dsm_ctx *c, const places *p, const gqa_act *
 {
     const dsm_model_config *g = c->config;
     return (dsm_attention){
-        .n_seq = c->n_seq, .T = c->T, .past = p->pos0,
+        .n_seq = c->n_seq,
+        .T = c->T,
+        .past = p->pos0,
         .k_seq = c->cache ? c->cache->capacity : c->T,
-        .H = g->num_attention_heads, .Hk = g->num_key_value_heads,
-        .Dk = g->head_dim, .Dv = g->head_dim,
+        .H = g->num_attention_heads,
+        .Hk = g->num_key_value_heads,
+        .Dk = g->head_dim,
+        .Dv = g->head_dim,
         .scale = 1 / dsm_sqrt((dsm_real)g->head_dim),
-        .q = p->q, .k = p->k - p->pos0 * p->kv_rs, .v = p->v - p->pos0 * p->kv_rs,
-        .q_rs = p->q_rs, .k_rs = p->kv_rs, .v_rs = p->kv_rs,
-        .out = act->out, .out_rs = q_width(g), .lse = act->lse,
+        .q = p->q,
+        .k = p->k - p->pos0 * p->kv_rs,
+        .v = p->v - p->pos0 * p->kv_rs,
+        .q_rs = p->q_rs,
+        .k_rs = p->kv_rs,
+        .v_rs = p->kv_rs,
+        .out = act->out,
+        .out_rs = q_width(g),
+        .lse = act->lse,
     };
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Each sequence is summed by one work item, in token order; units (sequences, or all of them as one) are
- * then finished in order by the caller. So results do not depend on threads. */
+/* Each sequence is summed by one work item, in token order; units (sequences, or all of them as
+ * one) are then finished in order by the caller. So results do not depend on threads. */
 #include "model/balance.h"
 
 #include <string.h>
@@ -20,8 +20,10 @@ dsm_status dsm_balance_check(const dsm_balance *b, const dsm_model_config *c, ds
     const struct {
         const char *name;
         double value;
-    } factors[] = {{"expert", b->expert}, {"device", b->device},
-                   {"communication", b->communication}, {"z", b->z}};
+    } factors[] = {{"expert", b->expert},
+                   {"device", b->device},
+                   {"communication", b->communication},
+                   {"z", b->z}};
     for (size_t i = 0; i < sizeof factors / sizeof *factors; i++)
         if (!(factors[i].value >= 0 && factors[i].value < 1e6))
             return dsm_fail(err, DSM_ERANGE, "balance.%s: found %g, expected a number >= 0",
@@ -51,7 +53,8 @@ dsm_balance_act dsm_balance_carve(dsm_arena *a, const dsm_balance *b, int64_t n_
     };
 }
 
-/* --- forward -------------------------------------------------------------------------------------- */
+/* --- forward
+ * -------------------------------------------------------------------------------------- */
 
 typedef struct job {
     const dsm_balance *b;
@@ -110,7 +113,8 @@ static void sum_sequence(void *arg, int64_t seq, int worker)
     const job *j = arg;
     const dsm_route *r = j->r;
     int64_t E = r->E, D = devices(j->b);
-    double *count = j->s->count + seq * E, *prob = j->s->prob + seq * E, *sent = j->s->sent + seq * D;
+    double *count = j->s->count + seq * E, *prob = j->s->prob + seq * E,
+           *sent = j->s->sent + seq * D;
     memset(count, 0, sizeof *count * (size_t)E);
     memset(prob, 0, sizeof *prob * (size_t)E);
     memset(sent, 0, sizeof *sent * (size_t)D);
@@ -178,8 +182,8 @@ void dsm_balance_forward(const dsm_exec *x, const dsm_balance *b, const dsm_rout
         finish_unit(&j, u, units, (double)r->T / (double)units, loss);
 }
 
-/* With p = s / S:  ds_e = (dp_e - Σ_i p_i dp_i) / S  (softmax scores have S = 1 by themselves: ds = dp).
- * z:  dlogit_e = a_z 2 lse / T · softmax(logit)_e. */
+/* With p = s / S:  ds_e = (dp_e - Σ_i p_i dp_i) / S  (softmax scores have S = 1 by themselves: ds =
+ * dp). z:  dlogit_e = a_z 2 lse / T · softmax(logit)_e. */
 
 static void clear_sequence(const job *j, int64_t first, int64_t n)
 {
@@ -231,7 +235,8 @@ void dsm_balance_backward(const dsm_exec *x, const dsm_balance *b, const dsm_rou
     dsm_pool_run(x->pool, r->T / r->seq_len, sequence_gradient, &j);
 }
 
-/* --- load ------------------------------------------------------------------------------------------- */
+/* --- load
+ * ------------------------------------------------------------------------------------------- */
 
 void dsm_load_clear(dsm_load *l)
 {
@@ -240,8 +245,8 @@ void dsm_load_clear(dsm_load *l)
     *l = (dsm_load){.E = l->E, .count = count};
 }
 
-/* Entropy of a token's distribution. Softmax: ln s_e = z_e - lse with lse = z_top - ln s_top, so one
- * logarithm does: H = lse - Σ s_e z_e. Sigmoid, p = s / S: H = ln S - Σ s ln s / S. */
+/* Entropy of a token's distribution. Softmax: ln s_e = z_e - lse with lse = z_top - ln s_top, so
+ * one logarithm does: H = lse - Σ s_e z_e. Sigmoid, p = s / S: H = ln S - Σ s ln s / S. */
 static double entropy_of(const dsm_route *r, int64_t t, int64_t top)
 {
     const dsm_real *s = r->score + t * r->E, *z = r->logit + t * r->E;
@@ -318,8 +323,8 @@ void dsm_bias_update(dsm_real *bias, const dsm_load *l, double rate, dsm_bias_ru
     if (mean == 0) return;
     for (int64_t e = 0; e < l->E; e++) {
         double error = mean - (double)l->count[e];
-        double step = rule == DSM_BIAS_SIGN ? (double)(error > 0) - (double)(error < 0)
-                                            : error / mean;
+        double step =
+            rule == DSM_BIAS_SIGN ? (double)(error > 0) - (double)(error < 0) : error / mean;
         bias[e] = (dsm_real)((double)bias[e] + rate * step);
     }
 }

@@ -3,8 +3,8 @@
  *
  *   h = x + Attention(norm1(x)),   out = h + FFN(norm2(h))
  *
- * In training every activation of a layer is kept; otherwise layers share one set, and x, h and out are
- * the same memory. */
+ * In training every activation of a layer is kept; otherwise layers share one set, and x, h and out
+ * are the same memory. */
 #ifndef DSMOE_MODEL_BLOCK_H
 #define DSMOE_MODEL_BLOCK_H
 
@@ -13,19 +13,19 @@
 #include "model/moe.h"
 
 typedef struct dsm_block_act {
-    dsm_real *x, *h;             /* (R, D) the stream before attention, and before the FFN */
-    dsm_real *x_norm, *h_norm;   /* (R, D) */
-    dsm_real *x_rstd, *h_rstd;   /* (R) */
-    void *attn;                  /* of the attention kind */
-    dsm_ffn_act ffn;             /* dense layers */
-    dsm_moe_act moe;             /* MoE layers */
+    dsm_real *x, *h;           /* (R, D) the stream before attention, and before the FFN */
+    dsm_real *x_norm, *h_norm; /* (R, D) */
+    dsm_real *x_rstd, *h_rstd; /* (R) */
+    void *attn;                /* of the attention kind */
+    dsm_ffn_act ffn;           /* dense layers */
+    dsm_moe_act moe;           /* MoE layers */
 } dsm_block_act;
 
 typedef struct dsm_block_scratch {
     dsm_moe_scratch moe;
-    void *attn;                  /* backward from here on */
-    dsm_real *dnorm;             /* (R, D) gradient by a normed stream */
-    dsm_real *dact;              /* (R, width of a dense FFN) */
+    void *attn;      /* backward from here on */
+    dsm_real *dnorm; /* (R, D) gradient by a normed stream */
+    dsm_real *dact;  /* (R, width of a dense FFN) */
 } dsm_block_scratch;
 
 /* The shape that activations are carved for. */
@@ -36,8 +36,8 @@ typedef struct dsm_block_shape {
     bool training;
 } dsm_block_shape;
 
-/* Carve one layer; `like` is an earlier layer to share with (layers of the same kind, not training), or
- * NULL. x is the stream's memory when not training, else it is carved too. */
+/* Carve one layer; `like` is an earlier layer to share with (layers of the same kind, not
+ * training), or NULL. x is the stream's memory when not training, else it is carved too. */
 dsm_block_act dsm_block_carve(dsm_arena *a, const dsm_block_shape *shape, bool is_moe,
                               dsm_real *stream, const dsm_block_act *like);
 dsm_block_scratch dsm_block_carve_scratch(dsm_arena *a, const dsm_block_shape *shape);

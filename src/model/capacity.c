@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Token dropping by expert capacity (GShard algorithm 1, Switch section 2.2). One sequence is one group; the
- * walk is sequential because who comes first stays, and sequences are independent. */
+/* Token dropping by expert capacity (GShard algorithm 1, Switch section 2.2). One sequence is one
+ * group; the walk is sequential because who comes first stays, and sequences are independent. */
 #include "model/router.h"
 
 #include <string.h>

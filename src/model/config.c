@@ -66,8 +66,7 @@ static dsm_status check_attention(const dsm_model_config *c, const char *what, d
         return dsm_fail(err, DSM_ESHAPE,
                         "%s: num_key_value_heads: found %lld, expected a divisor of "
                         "num_attention_heads %lld",
-                        what, (long long)c->num_key_value_heads,
-                        (long long)c->num_attention_heads);
+                        what, (long long)c->num_key_value_heads, (long long)c->num_attention_heads);
     if (c->head_dim % 2 != 0)
         return dsm_fail(err, DSM_ESHAPE,
                         "%s: head_dim: found %lld, expected an even number (rotary pairs)", what,

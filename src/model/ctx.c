@@ -25,7 +25,8 @@ void dsm_watch(const dsm_ctx *c, const char *tensor, const dsm_real *v, int64_t 
         snprintf(c->probe->where, sizeof c->probe->where, "layer %d: %s", c->layer, tensor);
 }
 
-/* --- copies --------------------------------------------------------------------------------------- */
+/* --- copies
+ * --------------------------------------------------------------------------------------- */
 
 enum { CHUNK = 1 << 15 }; /* elements */
 
@@ -61,24 +62,42 @@ void dsm_clear(const dsm_ctx *c, dsm_real *dst, int64_t n)
     run_copy(c, (copy_job){dst, NULL, n});
 }
 
-/* --- plain linear maps ------------------------------------------------------------------------------ */
+/* --- plain linear maps
+ * ------------------------------------------------------------------------------ */
 
 void dsm_linear_forward(const dsm_ctx *c, const dsm_weight *w, dsm_real *y, int64_t y_rs,
                         bool accumulate, const dsm_real *x, int64_t rows)
 {
     const int32_t begin[2] = {0, (int32_t)rows};
-    c->k->linear(c->exec, &(dsm_linear){.n_groups = 1, .begin = begin, .N = w->w.rows,
-                                        .K = w->w.cols, .w = &w->w, .x = x, .x_rs = w->w.cols,
-                                        .y = y, .y_rs = y_rs, .accumulate = accumulate});
+    c->k->linear(c->exec, &(dsm_linear){.n_groups = 1,
+                                        .begin = begin,
+                                        .N = w->w.rows,
+                                        .K = w->w.cols,
+                                        .w = &w->w,
+                                        .x = x,
+                                        .x_rs = w->w.cols,
+                                        .y = y,
+                                        .y_rs = y_rs,
+                                        .accumulate = accumulate});
 }
 
 void dsm_linear_backward(const dsm_ctx *c, const dsm_weight *w, dsm_real *dx, bool accumulate,
                          const dsm_real *dy, int64_t y_rs, const dsm_real *x, int64_t rows)
 {
     const int32_t begin[2] = {0, (int32_t)rows};
-    dsm_linear op = {.n_groups = 1, .begin = begin, .N = w->w.rows, .K = w->w.cols, .w = &w->w,
-                     .x = x, .x_rs = w->w.cols, .y = (dsm_real *)(uintptr_t)dy, .y_rs = y_rs,
-                     .dx = dx, .dx_rs = w->w.cols, .dw = &w->dw, .accumulate = accumulate};
+    dsm_linear op = {.n_groups = 1,
+                     .begin = begin,
+                     .N = w->w.rows,
+                     .K = w->w.cols,
+                     .w = &w->w,
+                     .x = x,
+                     .x_rs = w->w.cols,
+                     .y = (dsm_real *)(uintptr_t)dy,
+                     .y_rs = y_rs,
+                     .dx = dx,
+                     .dx_rs = w->w.cols,
+                     .dw = &w->dw,
+                     .accumulate = accumulate};
     if (dx) c->k->linear_input(c->exec, &op);
     if (w->dw) c->k->linear_weight(c->exec, &op);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What every sublayer is told: where to run, which rows, and who is watching.
  *
- * One dsm_ctx describes one pass over R = n_seq·T rows (token positions). It is passed first to every
- * forward and backward; nothing in it changes during the pass but the layer number and the stop watch. */
+ * One dsm_ctx describes one pass over R = n_seq·T rows (token positions). It is passed first to
+ * every forward and backward; nothing in it changes during the pass but the layer number and the
+ * stop watch. */
 #ifndef DSMOE_MODEL_CTX_H
 #define DSMOE_MODEL_CTX_H
 
@@ -28,17 +29,17 @@ typedef struct dsm_ctx {
     const dsm_kernels *k;
     const dsm_model_config *config;
     const dsm_route_mode *mode;
-    int64_t n_seq, T, R;    /* sequences, positions of each, rows */
-    const int32_t *tokens;  /* (R) */
-    dsm_cache *cache;       /* keys and values of the positions before, or NULL */
-    const dsm_real *rope;   /* (positions, Dh/2, 2) cos, sin */
-    const dsm_real *ones;   /* (max(R·K, R)) of 1 */
+    int64_t n_seq, T, R;        /* sequences, positions of each, rows */
+    const int32_t *tokens;      /* (R) */
+    dsm_cache *cache;           /* keys and values of the positions before, or NULL */
+    const dsm_real *rope;       /* (positions, Dh/2, 2) cos, sin */
+    const dsm_real *ones;       /* (max(R·K, R)) of 1 */
     const dsm_balance *balance; /* NULL: no balance losses */
     dsm_balance_loss *balance_loss;
-    double weight;          /* of this pass in the gradient */
+    double weight; /* of this pass in the gradient */
     int layer;
     dsm_stopwatch *watch;
-    dsm_probe *probe;       /* NULL: no checks */
+    dsm_probe *probe; /* NULL: no checks */
 } dsm_ctx;
 
 /* Add the time since the last lap to a part. */

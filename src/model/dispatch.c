@@ -13,8 +13,8 @@ dsm_dispatch dsm_dispatch_carve(dsm_arena *a, int64_t T, int64_t K, int64_t E)
     };
 }
 
-/* begin[e] is first the number of e's rows, then (after the running sum) the end of its rows; filling from
- * the last pair backwards lowers it to the start. */
+/* begin[e] is first the number of e's rows, then (after the running sum) the end of its rows;
+ * filling from the last pair backwards lowers it to the start. */
 void dsm_dispatch_sort(const dsm_dispatch *d, const dsm_route *r)
 {
     int64_t pairs = r->T * r->K;

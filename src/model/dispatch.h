@@ -5,8 +5,8 @@
 #include "core/arena.h"
 #include "model/router.h"
 
-/* The (token, choice) pairs of a routing, sorted by expert and then by token: the rows of the experts'
- * buffers. */
+/* The (token, choice) pairs of a routing, sorted by expert and then by token: the rows of the
+ * experts' buffers. */
 typedef struct dsm_dispatch {
     int32_t *begin; /* (E+1) first row of each expert */
     int32_t *rows;  /* (T·K) token of each row */

@@ -19,8 +19,8 @@ typedef struct dsm_loss_scratch {
 dsm_loss_scratch dsm_loss_carve(dsm_arena *a, int64_t R, int64_t V);
 
 /* w->loss = cross entropy of x · headᵀ against targets (R). With scale != 0 also the gradient of
- * scale · Σ loss: dx (R, D) = by x, and the head's is accumulated. Both halves share one pass because the
- * logits are overwritten by their own gradient. */
+ * scale · Σ loss: dx (R, D) = by x, and the head's is accumulated. Both halves share one pass
+ * because the logits are overwritten by their own gradient. */
 void dsm_loss_forward_backward(const dsm_ctx *c, const dsm_weight *head, const dsm_loss_scratch *w,
                                const dsm_real *x, const int32_t *targets, double scale,
                                dsm_real *dx);

@@ -12,28 +12,48 @@ typedef struct inner_maps {
     int n;
 } inner_maps;
 
-static dsm_linear inner_map(const dsm_ffn_params *p, const dsm_rows *at, int64_t N, const dsm_mat *w,
-                            dsm_real *const *dw, const dsm_real *x, dsm_real *y)
+static dsm_linear inner_map(const dsm_ffn_params *p, const dsm_rows *at, int64_t N,
+                            const dsm_mat *w, dsm_real *const *dw, const dsm_real *x, dsm_real *y)
 {
-    return (dsm_linear){.n_groups = at->n_groups, .begin = at->begin, .N = N, .K = p->D, .w = w,
-                        .x = x, .x_rs = p->D, .x_rows = at->rows, .y = y, .y_rs = 2 * p->F,
-                        .dx_rs = p->D, .dw = dw};
+    return (dsm_linear){.n_groups = at->n_groups,
+                        .begin = at->begin,
+                        .N = N,
+                        .K = p->D,
+                        .w = w,
+                        .x = x,
+                        .x_rs = p->D,
+                        .x_rows = at->rows,
+                        .y = y,
+                        .y_rs = 2 * p->F,
+                        .dx_rs = p->D,
+                        .dw = dw};
 }
 
-static inner_maps inner(const dsm_ffn_params *p, const dsm_rows *at, const dsm_real *x, dsm_real *gu)
+static inner_maps inner(const dsm_ffn_params *p, const dsm_rows *at, const dsm_real *x,
+                        dsm_real *gu)
 {
-    if (p->merged) return (inner_maps){{inner_map(p, at, 2 * p->F, p->gate_up, p->dgate, x, gu)}, 1};
+    if (p->merged)
+        return (inner_maps){{inner_map(p, at, 2 * p->F, p->gate_up, p->dgate, x, gu)}, 1};
     return (inner_maps){{inner_map(p, at, p->F, p->gate, p->dgate, x, gu),
                          inner_map(p, at, p->F, p->up, p->dup, x, gu + p->F)},
                         2};
 }
 
 /* The map from act (F) to y (D). */
-static dsm_linear outer(const dsm_ffn_params *p, const dsm_rows *at, const dsm_real *act, dsm_real *y)
+static dsm_linear outer(const dsm_ffn_params *p, const dsm_rows *at, const dsm_real *act,
+                        dsm_real *y)
 {
-    return (dsm_linear){.n_groups = at->n_groups, .begin = at->begin, .N = p->D, .K = p->F,
-                        .w = p->down, .x = act, .x_rs = p->F, .y = y, .y_rs = p->D,
-                        .dx_rs = p->F, .dw = p->ddown};
+    return (dsm_linear){.n_groups = at->n_groups,
+                        .begin = at->begin,
+                        .N = p->D,
+                        .K = p->F,
+                        .w = p->down,
+                        .x = act,
+                        .x_rs = p->F,
+                        .y = y,
+                        .y_rs = p->D,
+                        .dx_rs = p->F,
+                        .dw = p->ddown};
 }
 
 void dsm_ffn_forward(const dsm_ctx *c, const dsm_ffn_params *p, const dsm_ffn_act *s,

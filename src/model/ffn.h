@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* SwiGLU feed-forward, for one group of rows or many: a dense FFN, a shared expert, or all routed experts
- * of a layer, each on its own rows. */
+/* SwiGLU feed-forward, for one group of rows or many: a dense FFN, a shared expert, or all routed
+ * experts of a layer, each on its own rows. */
 #ifndef DSMOE_MODEL_FFN_H
 #define DSMOE_MODEL_FFN_H
 
 #include "model/ctx.h"
 
-/* Which rows go where: rows begin[g] … begin[g+1]-1 of the group's buffers belong to group g and read row
- * rows[r] of x (r itself if rows is NULL). */
+/* Which rows go where: rows begin[g] … begin[g+1]-1 of the group's buffers belong to group g and
+ * read row rows[r] of x (r itself if rows is NULL). */
 typedef struct dsm_rows {
     int n_groups;
     const int32_t *begin; /* (n_groups + 1) */

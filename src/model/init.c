@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Random initialisation: N(0, initializer_range) for every matrix (all DeepSeek papers: 0.006), ones for
- * norms, zeros for biases.
+/* Random initialisation: N(0, initializer_range) for every matrix (all DeepSeek papers: 0.006),
+ * ones for norms, zeros for biases.
  *
- * Element i of a parameter is number i % 4 of the four normals that Philox block i / 4 of the stream
- * (seed, INIT, name) gives by Box-Muller, so it depends on nothing but the seed, the name and i. */
+ * Element i of a parameter is number i % 4 of the four normals that Philox block i / 4 of the
+ * stream (seed, INIT, name) gives by Box-Muller, so it depends on nothing but the seed, the name
+ * and i. */
 #include "core/rng.h"
 #include "model/params.h"
 

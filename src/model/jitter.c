@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Multiplicative noise on the router's input while training (Switch, section 2.2). The draws are a pure
- * function of (seed, step, position, layer), so backward draws them again instead of keeping them. */
+/* Multiplicative noise on the router's input while training (Switch, section 2.2). The draws are a
+ * pure function of (seed, step, position, layer), so backward draws them again instead of keeping
+ * them. */
 #include "core/rng.h"
 #include "model/moe.h"
 

@@ -2,8 +2,8 @@
 /* Chunked LM head and cross entropy:
  *   z = W x,  loss = logsumexp(z) - z[target];   dz = scale (softmax(z) - onehot(target))
  *   dx = Wᵀ dz,  dW += dz xᵀ
- * A chunk is as many rows as keep its logits near CHUNK_ELEMENTS, so that W is read few times and the logits
- * stay close. */
+ * A chunk is as many rows as keep its logits near CHUNK_ELEMENTS, so that W is read few times and
+ * the logits stay close. */
 #include "model/ends.h"
 
 enum { MAX_ROWS = 512, MIN_ROWS = 32, CHUNK_ELEMENTS = 1 << 22 };
@@ -34,8 +34,7 @@ void dsm_loss_forward_backward(const dsm_ctx *c, const dsm_weight *head, const d
         dsm_watch(c, "logits", w->logits, rows * V);
         c->k->xent(c->exec, w->logits, V, targets + first, w->loss + first, rows, V,
                    (dsm_real)scale);
-        if (scale != 0)
-            dsm_linear_backward(c, head, dx + first * D, false, w->logits, V, in, rows);
+        if (scale != 0) dsm_linear_backward(c, head, dx + first * D, false, w->logits, V, in, rows);
     }
     dsm_lap(c, DSM_PART_HEAD);
 }

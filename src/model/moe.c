@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The experts' rows are sorted by expert once; every step between is one grouped kernel over all of them.
- * Buffers are carved at the worst case R·K rows. Sums per token run over k in ascending order. */
+/* The experts' rows are sorted by expert once; every step between is one grouped kernel over all of
+ * them. Buffers are carved at the worst case R·K rows. Sums per token run over k in ascending
+ * order. */
 #include "model/moe.h"
 
 static int64_t shared_width(const dsm_model_config *c)
@@ -28,8 +29,8 @@ static void carve_working_memory(dsm_moe_act *s, dsm_arena *a, const dsm_model_c
     if (training && c->jitter > 0) s->seen = dsm_take_reals(a, R * D);
 }
 
-dsm_moe_act dsm_moe_carve(dsm_arena *a, const dsm_model_config *c, const dsm_balance *b, int64_t n_seq,
-                          int64_t R, bool training, const dsm_moe_act *like)
+dsm_moe_act dsm_moe_carve(dsm_arena *a, const dsm_model_config *c, const dsm_balance *b,
+                          int64_t n_seq, int64_t R, bool training, const dsm_moe_act *like)
 {
     dsm_moe_act s = {0};
     if (like)
@@ -57,7 +58,8 @@ dsm_moe_scratch dsm_moe_carve_scratch(dsm_arena *a, const dsm_model_config *c, i
     return w;
 }
 
-/* --- forward -------------------------------------------------------------------------------------- */
+/* --- forward
+ * -------------------------------------------------------------------------------------- */
 
 static bool jitters(const dsm_ctx *c, const dsm_moe_act *s)
 {
@@ -131,8 +133,8 @@ void dsm_moe_forward(const dsm_ctx *c, const dsm_moe_params *p, dsm_moe_act *s,
 }
 
 /* dgate[t,k] = <dy_t, row_tk>,  drow_tk = gate[t,k] dy_t, then each expert's own backward, then
- * dx_t += Σ_k dx_tk (a combination with gates 1). The router adds W_rᵀ dlogit_t, where dlogit comes from
- * dgate and the balance losses; picks are constants. */
+ * dx_t += Σ_k dx_tk (a combination with gates 1). The router adds W_rᵀ dlogit_t, where dlogit comes
+ * from dgate and the balance losses; picks are constants. */
 
 static void router_backward(const dsm_ctx *c, const dsm_moe_params *p, const dsm_moe_act *s,
                             const dsm_moe_scratch *w, dsm_real *dx, const dsm_real *x)
@@ -157,8 +159,8 @@ static void experts_backward(const dsm_ctx *c, const dsm_moe_params *p, const ds
 {
     dsm_rows at = expert_rows(s);
     int64_t D = p->experts.D, K = s->route.K;
-    c->k->combine_bwd(c->exec, w->drows, w->dgate, dy, s->rows, s->dispatch.pos, s->route.gate, c->R,
-                      K, D);
+    c->k->combine_bwd(c->exec, w->drows, w->dgate, dy, s->rows, s->dispatch.pos, s->route.gate,
+                      c->R, K, D);
     dsm_lap(c, DSM_PART_DISPATCH);
     dsm_ffn_backward(c, &p->experts, &s->experts, &at, w->drows, false, w->drows, x, w->dact);
     dsm_lap(c, DSM_PART_EXPERTS);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The whole network, straight-line: embedding, layers, final norm, head and loss; and back.
  *
- * One forward serves training, evaluation and generation; what differs is which activations are kept
- * (layout below), whether attention has a cache, and what is asked of the final stream. */
+ * One forward serves training, evaluation and generation; what differs is which activations are
+ * kept (layout below), whether attention has a cache, and what is asked of the final stream. */
 #include "model/net.h"
 
 #include "core/clock.h"
@@ -28,24 +28,25 @@ struct dsm_net {
     dsm_net_options options;
     dsm_arena activations, scratch;
 
-    dsm_block_act *layers;       /* (L) */
-    dsm_real *last;              /* (R, D) stream after the last layer */
-    dsm_real *last_norm;         /* (R, D) */
-    dsm_real *last_rstd;         /* (R) */
-    dsm_real *rope;              /* (seq_len, Dh/2, 2) */
-    dsm_real *ones;              /* (R·K or R) */
-    int32_t *tokens, *targets;   /* (R) of the last micro-batch */
+    dsm_block_act *layers;     /* (L) */
+    dsm_real *last;            /* (R, D) stream after the last layer */
+    dsm_real *last_norm;       /* (R, D) */
+    dsm_real *last_rstd;       /* (R) */
+    dsm_real *rope;            /* (seq_len, Dh/2, 2) */
+    dsm_real *ones;            /* (R·K or R) */
+    int32_t *tokens, *targets; /* (R) of the last micro-batch */
     dsm_block_scratch block;
     dsm_loss_scratch loss;
-    dsm_real *dstream;           /* (R, D) gradient of the stream */
-    dsm_real *dlast_norm;        /* (R, D) */
+    dsm_real *dstream;    /* (R, D) gradient of the stream */
+    dsm_real *dlast_norm; /* (R, D) */
 
-    dsm_route_mode mode;         /* of the last call */
-    int64_t n_seq;               /* of the last micro-batch; 0: none */
+    dsm_route_mode mode; /* of the last call */
+    int64_t n_seq;       /* of the last micro-batch; 0: none */
     dsm_stopwatch watch;
 };
 
-/* --- memory ----------------------------------------------------------------------------------------- */
+/* --- memory
+ * ----------------------------------------------------------------------------------------- */
 
 static int64_t rows_of(const dsm_net_options *o)
 {
@@ -105,7 +106,8 @@ void dsm_net_measure(const dsm_model *m, const dsm_net_options *o, dsm_net_memor
 static dsm_status check_options(const dsm_model *m, const dsm_net_options *o, dsm_err *err)
 {
     if (o->max_sequences < 1 || o->seq_len < 1)
-        return dsm_fail(err, DSM_ERANGE, "batch: found %lld sequences of %lld tokens, expected >= 1",
+        return dsm_fail(err, DSM_ERANGE,
+                        "batch: found %lld sequences of %lld tokens, expected >= 1",
                         (long long)o->max_sequences, (long long)o->seq_len);
     if (ones_of(&m->config, 1) > INT32_MAX / o->seq_len / o->max_sequences)
         return dsm_fail(err, DSM_ERANGE,
@@ -158,14 +160,24 @@ void dsm_net_close(dsm_net *n)
     free(n);
 }
 
-/* --- forward and backward --------------------------------------------------------------------------- */
+/* --- forward and backward
+ * --------------------------------------------------------------------------- */
 
 static dsm_ctx context(dsm_net *n, const int32_t *tokens, int64_t n_seq, int64_t T)
 {
     n->watch.last = dsm_clock();
-    return (dsm_ctx){.exec = n->exec, .k = n->exec->kernels, .config = &n->model->config,
-                     .mode = &n->mode, .n_seq = n_seq, .T = T, .R = n_seq * T, .tokens = tokens,
-                     .rope = n->rope, .ones = n->ones, .layer = -1, .watch = &n->watch};
+    return (dsm_ctx){.exec = n->exec,
+                     .k = n->exec->kernels,
+                     .config = &n->model->config,
+                     .mode = &n->mode,
+                     .n_seq = n_seq,
+                     .T = T,
+                     .R = n_seq * T,
+                     .tokens = tokens,
+                     .rope = n->rope,
+                     .ones = n->ones,
+                     .layer = -1,
+                     .watch = &n->watch};
 }
 
 /* Tokens to the stream after the last layer. loads: (L) or NULL. */
@@ -178,7 +190,8 @@ static void forward(dsm_net *n, dsm_ctx *c, dsm_load *loads)
         dsm_block_act *act = &n->layers[l];
         c->layer = (int)l;
         dsm_block_forward(c, &m->layers[l], act, &n->block, l + 1 < L ? act[1].x : n->last);
-        if (loads && m->layers[l].moe.experts.n_groups > 0) dsm_load_add(&loads[l], &act->moe.route);
+        if (loads && m->layers[l].moe.experts.n_groups > 0)
+            dsm_load_add(&loads[l], &act->moe.route);
     }
     c->layer = -1;
 }
@@ -207,23 +220,24 @@ static const dsm_real *final_norm(dsm_net *n, const dsm_ctx *c, int64_t first, i
     return n->last_norm + first * D;
 }
 
-/* --- a micro-batch ---------------------------------------------------------------------------------- */
+/* --- a micro-batch
+ * ---------------------------------------------------------------------------------- */
 
 static dsm_status check_ids(const char *what, const int32_t *id, int64_t n, int32_t low, int64_t V,
                             dsm_err *err)
 {
     for (int64_t i = 0; i < n; i++)
         if (id[i] < low || id[i] >= V)
-            return dsm_fail(err, DSM_ERANGE,
-                            "%s %lld: found id %d, expected %d to %lld (is the vocabulary larger than "
-                            "the model's?)",
-                            what, (long long)i, (int)id[i], (int)low, (long long)V - 1);
+            return dsm_fail(
+                err, DSM_ERANGE,
+                "%s %lld: found id %d, expected %d to %lld (is the vocabulary larger than "
+                "the model's?)",
+                what, (long long)i, (int)id[i], (int)low, (long long)V - 1);
     return DSM_OK;
 }
 
 static dsm_status check_step(const dsm_net *n, const int32_t *tokens, const int32_t *targets,
-                             int64_t n_seq, const dsm_route_mode *mode, double weight,
-                             dsm_err *err)
+                             int64_t n_seq, const dsm_route_mode *mode, double weight, dsm_err *err)
 {
     const dsm_model_config *c = &n->model->config;
     int64_t R = n_seq * n->options.seq_len;
@@ -233,7 +247,8 @@ static dsm_status check_step(const dsm_net *n, const int32_t *tokens, const int3
     if (mode->training && !n->options.training)
         return dsm_fail(err, DSM_EUSAGE, "network: opened for evaluation, expected for training");
     if (mode->training && !(weight > 0))
-        return dsm_fail(err, DSM_ERANGE, "batch weight: found %g, expected a number above 0", weight);
+        return dsm_fail(err, DSM_ERANGE, "batch weight: found %g, expected a number above 0",
+                        weight);
     if (mode->active < 0 || mode->active > c->num_experts_per_tok)
         return dsm_fail(err, DSM_ERANGE, "active experts: found %lld, expected 0 to %lld",
                         (long long)mode->active, (long long)c->num_experts_per_tok);
@@ -312,7 +327,8 @@ dsm_status dsm_net_step(dsm_net *n, const int32_t *tokens, const int32_t *target
     return DSM_OK;
 }
 
-/* --- searching for non-finite values ------------------------------------------------------------------ */
+/* --- searching for non-finite values
+ * ------------------------------------------------------------------ */
 
 static void probe_parameters(const dsm_net *n, dsm_probe *probe)
 {
@@ -340,14 +356,16 @@ void dsm_net_find_nonfinite(dsm_net *n, char *where, size_t size)
     snprintf(where, size, "%s", probe.where);
 }
 
-/* --- generation --------------------------------------------------------------------------------------- */
+/* --- generation
+ * --------------------------------------------------------------------------------------- */
 
 dsm_status dsm_net_feed(dsm_net *n, dsm_cache *cache, const int32_t *tokens, int64_t n_tokens,
                         dsm_real *logits, int64_t n_logits, dsm_err *err)
 {
     const dsm_model *m = n->model;
     if (n_tokens < 1 || n_tokens > n->options.seq_len || n_logits < 0 || n_logits > n_tokens)
-        return dsm_fail(err, DSM_ERANGE, "feed: found %lld tokens and %lld logits, expected 1 to %lld",
+        return dsm_fail(err, DSM_ERANGE,
+                        "feed: found %lld tokens and %lld logits, expected 1 to %lld",
                         (long long)n_tokens, (long long)n_logits, (long long)n->options.seq_len);
     if (cache->length + n_tokens > cache->capacity)
         return dsm_fail(err, DSM_ELIMIT, "context: found %lld tokens, expected at most %lld",
@@ -366,10 +384,11 @@ dsm_status dsm_net_feed(dsm_net *n, dsm_cache *cache, const int32_t *tokens, int
     return DSM_OK;
 }
 
-/* --- looking in --------------------------------------------------------------------------------------- */
+/* --- looking in
+ * --------------------------------------------------------------------------------------- */
 
-int64_t dsm_net_routing(const dsm_net *n, int64_t layer, const int32_t **pick, const dsm_real **gate,
-                        int64_t *K)
+int64_t dsm_net_routing(const dsm_net *n, int64_t layer, const int32_t **pick,
+                        const dsm_real **gate, int64_t *K)
 {
     if (n->model->layers[layer].moe.experts.n_groups == 0) return 0;
     const dsm_route *r = &n->layers[layer].moe.route;

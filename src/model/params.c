@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The parameter table of the family and how it becomes a model.
  *
- * `layer_specs` below is the only list of a layer's tensors: name, shape, initialisation, decay, which
- * layers have it, and which view it fills. One walk over it visits every parameter of a config in file
- * order; counting, filling the table and binding the views are three visitors of that walk. */
+ * `layer_specs` below is the only list of a layer's tensors: name, shape, initialisation, decay,
+ * which layers have it, and which view it fills. One walk over it visits every parameter of a
+ * config in file order; counting, filling the table and binding the views are three visitors of
+ * that walk. */
 #include "model/params.h"
 
 #include <stddef.h>
@@ -13,7 +14,7 @@
 
 enum { ROW_ALIGN = 16 }; /* elements: a cache line of floats */
 
-/* --- the table ---------------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 typedef enum axis {
     ONE, /* rows of a vector */
@@ -39,7 +40,16 @@ typedef enum view_kind {
 } view_kind;
 
 /* Which layers have the parameter. */
-typedef enum presence { ALWAYS, WITH_BIAS, DENSE, ROUTED, STEERED, HASHED, EXPERTS, SHARED } presence;
+typedef enum presence {
+    ALWAYS,
+    WITH_BIAS,
+    DENSE,
+    ROUTED,
+    STEERED,
+    HASHED,
+    EXPERTS,
+    SHARED
+} presence;
 
 typedef struct spec {
     const char *name; /* inside its layer; %d: the expert */
@@ -92,14 +102,22 @@ static bool is_present(const spec *s, const dsm_model_config *c, bool is_moe)
     bool routed = is_moe && c->n_routed_experts > 0;
     bool hashed = c->router == DSM_ROUTER_HASH;
     switch (s->when) {
-    case ALWAYS: return true;
-    case WITH_BIAS: return c->attention_bias;
-    case DENSE: return !is_moe;
-    case ROUTED: return routed && !hashed;
-    case STEERED: return routed && c->bias != DSM_BIAS_NONE;
-    case HASHED: return routed && hashed;
-    case EXPERTS: return routed;
-    case SHARED: return is_moe && c->n_shared_experts > 0;
+    case ALWAYS:
+        return true;
+    case WITH_BIAS:
+        return c->attention_bias;
+    case DENSE:
+        return !is_moe;
+    case ROUTED:
+        return routed && !hashed;
+    case STEERED:
+        return routed && c->bias != DSM_BIAS_NONE;
+    case HASHED:
+        return routed && hashed;
+    case EXPERTS:
+        return routed;
+    case SHARED:
+        return is_moe && c->n_shared_experts > 0;
     }
     return false;
 }
@@ -125,7 +143,7 @@ static bool is_state(const spec *s)
     return s->kind == BIAS_STATE || s->kind == HASH_STATE;
 }
 
-/* --- the walk ----------------------------------------------------------------------------------- */
+/* --- the walk --------------------------------------------------------------------------------- */
 
 /* Called for each parameter in order; layer -1: outside the layers, expert -1: not an expert's. */
 typedef void (*visitor)(void *arg, const spec *s, int64_t layer, int64_t expert);
@@ -162,7 +180,8 @@ static int64_t padded(int64_t n)
     return (n + ROW_ALIGN - 1) / ROW_ALIGN * ROW_ALIGN;
 }
 
-/* --- filling the table ---------------------------------------------------------------------------- */
+/* --- filling the table
+ * ---------------------------------------------------------------------------- */
 
 typedef struct filler {
     dsm_model *m;
@@ -183,8 +202,8 @@ static int format_name(char *out, size_t size, const spec *s, int64_t layer, int
     size_t left = out ? size - (size_t)n : 0;
     const char *mark = strstr(s->name, "%d");
     if (!mark) return n + snprintf(rest, left, "%s", s->name);
-    return n + snprintf(rest, left, "%.*s%d%s", (int)(mark - s->name), s->name, (int)expert,
-                        mark + 2);
+    return n +
+           snprintf(rest, left, "%.*s%d%s", (int)(mark - s->name), s->name, (int)expert, mark + 2);
 }
 
 static char *take_name(dsm_arena *a, const spec *s, int64_t layer, int64_t expert)
@@ -221,7 +240,8 @@ static void fill_param(void *arg, const spec *s, int64_t layer, int64_t expert)
     };
 }
 
-/* --- views ---------------------------------------------------------------------------------------- */
+/* --- views
+ * ---------------------------------------------------------------------------------------- */
 
 static void take_groups(dsm_ffn_params *p, dsm_arena *a, int64_t n, int64_t width, int64_t d)
 {
@@ -283,7 +303,8 @@ static void layout(dsm_model *m, unsigned flags)
     if (!(flags & DSM_MODEL_VALUES)) m->vectors = take_vectors(c, &m->memory);
 }
 
-/* --- binding -------------------------------------------------------------------------------------- */
+/* --- binding
+ * -------------------------------------------------------------------------------------- */
 
 typedef struct binder {
     dsm_model *m;
@@ -317,17 +338,32 @@ static void bind_view(void *arg, const spec *s, int64_t layer, int64_t expert)
     dsm_real *grad = m->grads && p->offset >= 0 ? m->grads + p->offset : NULL;
     int64_t g = expert < 0 ? 0 : expert;
     switch (s->kind) {
-    case WEIGHT: *(dsm_weight *)view = (dsm_weight){p->mat, grad}; break;
-    case VECTOR: bind_vector(b, view, p, grad); break;
-    case GATE: ffn->gate[g] = p->mat, ffn->dgate[g] = grad; break;
-    case UP: ffn->up[g] = p->mat, ffn->dup[g] = grad; break;
-    case DOWN: ffn->down[g] = p->mat, ffn->ddown[g] = grad; break;
-    case BIAS_STATE: moe->bias = state_of(p); break;
-    case HASH_STATE: moe->hash = state_of(p); break;
+    case WEIGHT:
+        *(dsm_weight *)view = (dsm_weight){p->mat, grad};
+        break;
+    case VECTOR:
+        bind_vector(b, view, p, grad);
+        break;
+    case GATE:
+        ffn->gate[g] = p->mat, ffn->dgate[g] = grad;
+        break;
+    case UP:
+        ffn->up[g] = p->mat, ffn->dup[g] = grad;
+        break;
+    case DOWN:
+        ffn->down[g] = p->mat, ffn->ddown[g] = grad;
+        break;
+    case BIAS_STATE:
+        moe->bias = state_of(p);
+        break;
+    case HASH_STATE:
+        moe->hash = state_of(p);
+        break;
     }
 }
 
-/* Does b follow a in memory, so that both are one matrix? The same of their gradients dw, if there are any. */
+/* Does b follow a in memory, so that both are one matrix? The same of their gradients dw, if there
+ * are any. */
 static bool follows(const dsm_mat *a, const dsm_real *da, const dsm_mat *b, const dsm_real *db)
 {
     int64_t n = a->rows * a->cols;
@@ -349,12 +385,13 @@ static void merge_groups(dsm_ffn_params *p)
 static void merge_projections(dsm_attn_params *p)
 {
     p->qkv = p->q;
-    bool together = follows(&p->q.w, p->q.dw, &p->k.w, p->k.dw) &&
-                    follows(&p->k.w, p->k.dw, &p->v.w, p->v.dw);
+    bool together =
+        follows(&p->q.w, p->q.dw, &p->k.w, p->k.dw) && follows(&p->k.w, p->k.dw, &p->v.w, p->v.dw);
     p->qkv.w.rows = together ? p->q.w.rows + p->k.w.rows + p->v.w.rows : 0;
 }
 
-/* Maps that read the same input become one where their weights lie together: fewer, larger products. */
+/* Maps that read the same input become one where their weights lie together: fewer, larger
+ * products. */
 static void merge_layer(dsm_layer_params *p)
 {
     merge_projections(&p->attn);
@@ -382,7 +419,8 @@ dsm_status dsm_model_bind(dsm_model *m, dsm_err *err)
     return DSM_OK;
 }
 
-/* --- the model ------------------------------------------------------------------------------------ */
+/* --- the model
+ * ------------------------------------------------------------------------------------ */
 
 static dsm_status take_flat(dsm_model *m, unsigned flags, dsm_err *err)
 {
@@ -409,7 +447,8 @@ static dsm_status build(dsm_model *m, unsigned flags, dsm_err *err)
     return DSM_OK;
 }
 
-dsm_status dsm_model_create(dsm_model **out, const dsm_model_config *c, unsigned flags, dsm_err *err)
+dsm_status dsm_model_create(dsm_model **out, const dsm_model_config *c, unsigned flags,
+                            dsm_err *err)
 {
     *out = NULL;
     DSM_TRY(dsm_model_config_check(c, "model", err));

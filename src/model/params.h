@@ -3,13 +3,13 @@
  *
  * A row (dsm_param) knows its Hugging Face name, shape, initialisation and decay. A trained model's
  * values lie in one flat array in row order, gradients and moments in arrays of the same layout, so
- * that the optimiser, the clip and a checkpoint are loops over rows. A model opened for inference has
- * no flat array: each row points into a file mapping, in the file's own dtype. Sublayers see only
- * dsm_mat views (kernels.h), so they do not know the difference.
+ * that the optimiser, the clip and a checkpoint are loops over rows. A model opened for inference
+ * has no flat array: each row points into a file mapping, in the file's own dtype. Sublayers see
+ * only dsm_mat views (kernels.h), so they do not know the difference.
  *
  * Some rows are state that no gradient trains: the selection bias (dsm_real, F32 in files) and the
- * hash table (I32). Their offset is -1, their mat points at memory the model owns, whatever the flags:
- * a loader copies into it and never repoints it, a writer stores it in its own dtype. */
+ * hash table (I32). Their offset is -1, their mat points at memory the model owns, whatever the
+ * flags: a loader copies into it and never repoints it, a writer stores it in its own dtype. */
 #ifndef DSMOE_MODEL_PARAMS_H
 #define DSMOE_MODEL_PARAMS_H
 
@@ -20,13 +20,13 @@
 typedef enum dsm_init { DSM_INIT_NORMAL, DSM_INIT_ONE, DSM_INIT_ZERO } dsm_init;
 
 typedef struct dsm_param {
-    char *name;        /* "model.layers.3.mlp.experts.7.gate_proj.weight" */
-    int ndim;          /* 1 or 2 */
-    int64_t rows, cols;/* (rows, cols), a vector is (1, cols) */
-    int64_t offset;    /* elements from the start of the flat arrays; -1: state, see above */
+    char *name;         /* "model.layers.3.mlp.experts.7.gate_proj.weight" */
+    int ndim;           /* 1 or 2 */
+    int64_t rows, cols; /* (rows, cols), a vector is (1, cols) */
+    int64_t offset;     /* elements from the start of the flat arrays; -1: state, see above */
     dsm_init init;
-    bool decay;        /* weight decay: matrices yes, norms no */
-    dsm_mat mat;       /* where the values are now */
+    bool decay;  /* weight decay: matrices yes, norms no */
+    dsm_mat mat; /* where the values are now */
 } dsm_param;
 
 /* Views of one linear map: w (N, K), its gradient (NULL when not training). */
@@ -41,80 +41,83 @@ typedef struct dsm_vector {
     int64_t n;
 } dsm_vector;
 
-/* SwiGLU FFN: gate, up (F, D), down (D, F). A dense FFN, a shared expert (F = n_shared·width), or with
- * n_groups > 1 the routed experts of a layer: arrays of n_groups views. */
+/* SwiGLU FFN: gate, up (F, D), down (D, F). A dense FFN, a shared expert (F = n_shared·width), or
+ * with n_groups > 1 the routed experts of a layer: arrays of n_groups views. */
 typedef struct dsm_ffn_params {
     int n_groups;
     int64_t D, F;
-    dsm_mat *gate, *up, *down;              /* (n_groups) */
-    dsm_real **dgate, **dup, **ddown;       /* (n_groups), entries NULL when not training */
-    dsm_mat *gate_up;                       /* (n_groups) of (2F, D): both as one, if `merged` */
-    bool merged;                            /* in every group up follows gate without a gap */
+    dsm_mat *gate, *up, *down;        /* (n_groups) */
+    dsm_real **dgate, **dup, **ddown; /* (n_groups), entries NULL when not training */
+    dsm_mat *gate_up;                 /* (n_groups) of (2F, D): both as one, if `merged` */
+    bool merged;                      /* in every group up follows gate without a gap */
 } dsm_ffn_params;
 
 typedef struct dsm_attn_params {
     dsm_weight q, k, v, o;
-    dsm_weight qkv;                         /* q, k, v as one; rows = 0: they do not lie together */
-    dsm_vector bq, bk, bv, bo;              /* n = 0: no bias (attention_bias false) */
+    dsm_weight qkv;            /* q, k, v as one; rows = 0: they do not lie together */
+    dsm_vector bq, bk, bv, bo; /* n = 0: no bias (attention_bias false) */
 } dsm_attn_params;
 
 typedef struct dsm_moe_params {
-    dsm_weight router;                      /* (E, D); rows = 0 for hash and dense */
-    dsm_real *bias;                         /* (E) selection bias, or NULL; not trained by gradient */
-    int32_t *hash;                          /* (V) expert of each token id, or NULL */
-    dsm_ffn_params shared;                  /* n_groups = 0: none */
-    dsm_ffn_params experts;                 /* n_groups = E */
+    dsm_weight router;      /* (E, D); rows = 0 for hash and dense */
+    dsm_real *bias;         /* (E) selection bias, or NULL; not trained by gradient */
+    int32_t *hash;          /* (V) expert of each token id, or NULL */
+    dsm_ffn_params shared;  /* n_groups = 0: none */
+    dsm_ffn_params experts; /* n_groups = E */
 } dsm_moe_params;
 
 typedef struct dsm_layer_params {
     bool is_moe;
     dsm_vector attn_norm, ffn_norm;
     dsm_attn_params attn;
-    dsm_ffn_params ffn;                     /* dense layers */
-    dsm_moe_params moe;                     /* MoE layers */
+    dsm_ffn_params ffn; /* dense layers */
+    dsm_moe_params moe; /* MoE layers */
 } dsm_layer_params;
 
 typedef struct dsm_model {
     dsm_model_config config;
-    dsm_param *params;                      /* (n_params) in file-table order */
+    dsm_param *params; /* (n_params) in file-table order */
     int64_t n_params;
-    int64_t n_elements;                     /* of the flat arrays; rows start at multiples of 16 */
-    dsm_weight embed, head;                 /* (V, D); tied: the same memory */
+    int64_t n_elements;     /* of the flat arrays; rows start at multiples of 16 */
+    dsm_weight embed, head; /* (V, D); tied: the same memory */
     dsm_vector norm;
-    dsm_layer_params *layers;               /* (L) */
-    dsm_real *values, *grads;               /* flat arrays, NULL when absent; zero between rows */
-    dsm_real *vectors;                      /* norms and biases as dsm_real when values == NULL */
-    dsm_arena memory, flat;                 /* owners: tables and views; values and gradients */
-    void *mapping;                          /* owner of the files' mapping when values == NULL */
+    dsm_layer_params *layers; /* (L) */
+    dsm_real *values, *grads; /* flat arrays, NULL when absent; zero between rows */
+    dsm_real *vectors;        /* norms and biases as dsm_real when values == NULL */
+    dsm_arena memory, flat;   /* owners: tables and views; values and gradients */
+    void *mapping;            /* owner of the files' mapping when values == NULL */
     void (*mapping_close)(void *mapping);
 } dsm_model;
 
 enum {
-    DSM_MODEL_VALUES = 1,  /* allocate the flat values (zero) */
-    DSM_MODEL_GRADS = 2    /* and the flat gradients (zero); needs DSM_MODEL_VALUES */
+    DSM_MODEL_VALUES = 1, /* allocate the flat values (zero) */
+    DSM_MODEL_GRADS = 2   /* and the flat gradients (zero); needs DSM_MODEL_VALUES */
 };
 
-/* Build table and views for a config, which is checked first. Without DSM_MODEL_VALUES every mat.data
- * but those of state rows is NULL until the loader points it at a mapping and calls dsm_model_bind.
- * State rows are as dsm_model_reset_state leaves them. */
-dsm_status dsm_model_create(dsm_model **out, const dsm_model_config *c, unsigned flags, dsm_err *err);
+/* Build table and views for a config, which is checked first. Without DSM_MODEL_VALUES every
+ * mat.data but those of state rows is NULL until the loader points it at a mapping and calls
+ * dsm_model_bind. State rows are as dsm_model_reset_state leaves them. */
+dsm_status dsm_model_create(dsm_model **out, const dsm_model_config *c, unsigned flags,
+                            dsm_err *err);
 void dsm_model_free(dsm_model *m); /* accepts NULL */
 
-/* Refresh the typed views from params[].mat (after a loader set them). DSM_ESHAPE names a row that has
- * no data. */
+/* Refresh the typed views from params[].mat (after a loader set them). DSM_ESHAPE names a row that
+ * has no data. */
 dsm_status dsm_model_bind(dsm_model *m, dsm_err *err);
 
-/* Random initialisation of the flat values: N(0, initializer_range) per element i of a parameter as a
- * function of (seed, parameter name, i), norms 1, biases 0. State rows are reset as at creation. */
+/* Random initialisation of the flat values: N(0, initializer_range) per element i of a parameter as
+ * a function of (seed, parameter name, i), norms 1, biases 0. State rows are reset. */
 void dsm_model_init_random(dsm_model *m, const dsm_exec *x, uint64_t seed);
 
-/* State rows at their start: selection bias 1 if multiplicative, else 0; hash tables without counts. */
+/* State rows at their start: selection bias 1 if multiplicative, else 0; hash tables without
+ * counts. */
 void dsm_model_reset_state(dsm_model *m);
 
-/* Hash tables (Roller et al. 2021), for other routers nothing. Reset: random is a function of (hash_seed,
- * layer, id); balanced takes turns, as for equal frequencies. Balance: a "balanced" table from the
- * frequencies of token ids, counts (V): tokens by falling frequency, each to the emptiest expert, ties to
- * the lower id. A run fills it once, from its training data; checkpoints keep it. */
+/* Hash tables (Roller et al. 2021), for other routers nothing. Reset: random is a function of
+ * (hash_seed, layer, id); balanced takes turns, as for equal frequencies. Balance: a "balanced"
+ * table from the frequencies of token ids, counts (V): tokens by falling frequency, each to the
+ * emptiest expert, ties to the lower id. A run fills it once, from its training data; checkpoints
+ * keep it. */
 void dsm_model_hash_reset(dsm_model *m);
 dsm_status dsm_model_hash_balance(dsm_model *m, const uint64_t *counts, dsm_err *err);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The bill of a model, from its parameter table (count.h) and from the layouts that would carve its memory. */
+/* The bill of a model, from its parameter table (count.h) and from the layouts that would carve its
+ * memory. */
 #include "dsmoe/plan.h"
 
 #include "model/count.h"
@@ -12,11 +13,12 @@ static bool is_rounded(double nominal, double width)
 {
     double added = width - nominal;
     if (fabs(added) < 1) return true;
-    return added > 0 && ((added < 64 && fmod(width, 64) == 0) || (added < 256 && fmod(width, 256) == 0));
+    return added > 0 &&
+           ((added < 64 && fmod(width, 64) == 0) || (added < 256 && fmod(width, 256) == 0));
 }
 
-/* The relative size a width was rounded from: 1408 is a quarter of a standard 5461.33, rounded up to a
- * multiple of 64. The papers' FLOPs are of such nominal sizes. */
+/* The relative size a width was rounded from: 1408 is a quarter of a standard 5461.33, rounded up
+ * to a multiple of 64. The papers' FLOPs are of such nominal sizes. */
 static double nominal_size(double width, double standard)
 {
     static const double parts[] = {1, 2, 4, 5, 8, 10, 16};
@@ -60,7 +62,8 @@ static void plan_arithmetic(dsm_plan *p, const dsm_model *m)
 
 static void plan_training(dsm_plan *p, const dsm_model *m)
 {
-    const dsm_net_options o = {.max_sequences = p->sequences, .seq_len = p->seq_len, .training = true};
+    const dsm_net_options o = {
+        .max_sequences = p->sequences, .seq_len = p->seq_len, .training = true};
     dsm_net_memory need;
     dsm_net_measure(m, &o, &need);
     int64_t weights = m->n_elements * 4;
@@ -93,9 +96,10 @@ dsm_status dsm_plan_make(dsm_plan *out, const dsm_model_config *c, const dsm_pla
 {
     dsm_model *m;
     if (o->seq_len < 1 || o->sequences < 1 || o->seq_len > INT32_MAX / o->sequences)
-        return dsm_fail(err, DSM_ERANGE,
-                        "plan: found %lld sequences of %lld tokens, expected 1 to 2^31 tokens in all",
-                        (long long)o->sequences, (long long)o->seq_len);
+        return dsm_fail(
+            err, DSM_ERANGE,
+            "plan: found %lld sequences of %lld tokens, expected 1 to 2^31 tokens in all",
+            (long long)o->sequences, (long long)o->seq_len);
     DSM_TRY(dsm_model_create(&m, c, 0, err));
     *out = (dsm_plan){.seq_len = o->seq_len, .sequences = o->sequences};
     plan_arithmetic(out, m);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The routers by kind, and the parts that scored routers share (router_parts.h).
  *
- * Everything here is O(T·E), so tokens are handled whole, a chunk of them per work item; no token looks
- * at another, so results do not depend on threads. */
+ * Everything here is O(T·E), so tokens are handled whole, a chunk of them per work item; no token
+ * looks at another, so results do not depend on threads. */
 #include "model/router.h"
 
 #include "kernels/kernels.h"
@@ -50,7 +50,7 @@ void dsm_route_tokens(const dsm_exec *x, const dsm_route *r, dsm_token_fn fn, vo
     dsm_pool_run(x->pool, (r->T + CHUNK - 1) / CHUNK, run_chunk, &loop);
 }
 
-/* --- softmax ------------------------------------------------------------------------------------ */
+/* --- softmax ---------------------------------------------------------------------------------- */
 
 void dsm_route_softmax(const dsm_exec *x, const dsm_route *r)
 {
@@ -80,7 +80,8 @@ void dsm_route_softmax_bwd(const dsm_exec *x, const dsm_route *r, dsm_real *dlog
     dsm_route_tokens(x, r, softmax_bwd_token, &(gradients){dscore, dlogit});
 }
 
-/* --- selection ------------------------------------------------------------------------------------ */
+/* --- selection
+ * ------------------------------------------------------------------------------------ */
 
 static void steer_token(const dsm_route *r, void *arg, int64_t t)
 {
@@ -124,7 +125,8 @@ void dsm_route_select(const dsm_exec *x, const dsm_route *r)
     x->kernels->topk(x, r->pick, select, r->T, r->E, r->K);
 }
 
-/* --- gates ---------------------------------------------------------------------------------------- */
+/* --- gates
+ * ---------------------------------------------------------------------------------------- */
 
 static bool is_normalised(const dsm_route *r)
 {
@@ -142,8 +144,8 @@ static dsm_real picked_sum(const dsm_route *r, int64_t t)
 static void gate_token(const dsm_route *r, void *arg, int64_t t)
 {
     (void)arg;
-    dsm_real factor = is_normalised(r) ? 1 / picked_sum(r, t)
-                                       : (dsm_real)r->config->routed_scaling_factor;
+    dsm_real factor =
+        is_normalised(r) ? 1 / picked_sum(r, t) : (dsm_real)r->config->routed_scaling_factor;
     for (int64_t i = t * r->K; i < (t + 1) * r->K; i++)
         r->gate[i] = factor * r->score[t * r->E + r->pick[i]];
 }
@@ -158,7 +160,8 @@ static void gate_bwd_token(const dsm_route *r, void *arg, int64_t t)
     const gradients *g = arg;
     const dsm_real *gate = r->gate + t * r->K, *dgate = g->up + t * r->K;
     bool normalised = is_normalised(r);
-    dsm_real factor = normalised ? 1 / picked_sum(r, t) : (dsm_real)r->config->routed_scaling_factor;
+    dsm_real factor =
+        normalised ? 1 / picked_sum(r, t) : (dsm_real)r->config->routed_scaling_factor;
     dsm_real mean = 0;
     for (int64_t k = 0; normalised && k < r->K; k++)
         mean += gate[k] * dgate[k];

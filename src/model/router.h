@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The router interface: logits in, picks and gates out. One small file per kind.
  *
- * The MoE layer computes logits (T, E) = x · Wᵀ (f32), calls forward, and does not care which router
- * it was. A choice that is not taken (capacity, random second) keeps its expert e as ~e, which is
- * negative: it costs nothing and adds nothing, but balance losses and loads still count it. Gates are
- * the weights of the combination.
+ * The MoE layer computes logits (T, E) = x · Wᵀ (f32), calls forward, and does not care which
+ * router it was. A choice that is not taken (capacity, random second) keeps its expert e as ~e,
+ * which is negative: it costs nothing and adds nothing, but balance losses and loads still count
+ * it. Gates are the weights of the combination.
  *
- * Random draws use step = the optimiser step and index = position + layer·2^40, where position counts
- * the tokens of the global batch (jitter: position·D + d). */
+ * Random draws use step = the optimiser step and index = position + layer·2^40, where position
+ * counts the tokens of the global batch (jitter: position·D + d). */
 #ifndef DSMOE_MODEL_ROUTER_H
 #define DSMOE_MODEL_ROUTER_H
 
@@ -20,37 +20,37 @@
 
 /* How to route: the config's rule, and what an analysis may override for one run. */
 typedef struct dsm_route_mode {
-    bool training;          /* jitter, random second and capacity are applied only when training */
+    bool training; /* jitter, random second and capacity are applied only when training */
     uint64_t seed;
     uint32_t step;
-    int64_t first_token;    /* position of row 0 within the global batch */
-    int64_t active;         /* picks per token instead of K, at most K (analysis); 0: K */
-    double mask_top;        /* share of the highest-scored routed experts disabled (analysis); 0 */
+    int64_t first_token; /* position of row 0 within the global batch */
+    int64_t active;      /* picks per token instead of K, at most K (analysis); 0: K */
+    double mask_top;     /* share of the highest-scored routed experts disabled (analysis); 0 */
 } dsm_route_mode;
 
 typedef struct dsm_route {
     const dsm_model_config *config;
     const dsm_route_mode *mode;
     int layer;
-    int64_t T, E, K;        /* tokens, routed experts, picks per token of this run */
-    int64_t seq_len;        /* T is a whole number of sequences: capacity groups, balance units */
-    const int32_t *tokens;  /* (T) ids, for hash */
-    const int32_t *hash;    /* (V) */
-    const dsm_real *bias;   /* (E) selection bias or NULL */
-    dsm_real *logit;        /* (T, E) in; unused by hash */
-    dsm_real *score;        /* (T, E) out: affinities (softmax or sigmoid), original, never biased */
-    int32_t *pick;          /* (T, K) out: expert e, or ~e if not taken */
-    dsm_real *gate;         /* (T, K) out: 0 if not taken */
-    dsm_real *work;         /* (T, E) scratch */
+    int64_t T, E, K;       /* tokens, routed experts, picks per token of this run */
+    int64_t seq_len;       /* T is a whole number of sequences: capacity groups, balance units */
+    const int32_t *tokens; /* (T) ids, for hash */
+    const int32_t *hash;   /* (V) */
+    const dsm_real *bias;  /* (E) selection bias or NULL */
+    dsm_real *logit;       /* (T, E) in; unused by hash */
+    dsm_real *score;       /* (T, E) out: affinities (softmax or sigmoid), original, never biased */
+    int32_t *pick;         /* (T, K) out: expert e, or ~e if not taken */
+    dsm_real *gate;        /* (T, K) out: 0 if not taken */
+    dsm_real *work;        /* (T, E) scratch */
 } dsm_route;
 
 typedef struct dsm_router {
-    const char *name;       /* as "dsmoe": {"router": …} spells it */
-    bool has_weight;        /* needs logits and makes scores */
-    int64_t picks;          /* K that the kind fixes; 0: num_experts_per_tok */
+    const char *name; /* as "dsmoe": {"router": …} spells it */
+    bool has_weight;  /* needs logits and makes scores */
+    int64_t picks;    /* K that the kind fixes; 0: num_experts_per_tok */
     void (*forward)(const dsm_exec *x, const dsm_route *r);
-    /* dlogit (T, E) += from dgate (T, K) of the combination and dscore (T, E) of the balance losses;
-     * dscore is used up. Picks are held fixed. */
+    /* dlogit (T, E) += from dgate (T, K) of the combination and dscore (T, E) of the balance
+     * losses; dscore is used up. Picks are held fixed. */
     void (*backward)(const dsm_exec *x, const dsm_route *r, dsm_real *dlogit, const dsm_real *dgate,
                      dsm_real *dscore);
 } dsm_router;
@@ -68,9 +68,9 @@ static inline int32_t dsm_pick_expert(int32_t pick)
 }
 
 /* Token dropping (capacity.c): with capacity C = max(1, floor(K·seq_len·factor / E)) per expert and
- * sequence, walk choice k = 0 … K-1, tokens in order (all first choices before the second), and mark the
- * picks beyond C as not taken, gate 0. Picks that are not taken already need no room. factor <= 0:
- * nothing. Returns how many were dropped. Uses r->work. */
+ * sequence, walk choice k = 0 … K-1, tokens in order (all first choices before the second), and
+ * mark the picks beyond C as not taken, gate 0. Picks that are not taken already need no room.
+ * factor <= 0: nothing. Returns how many were dropped. Uses r->work. */
 int64_t dsm_capacity_apply(const dsm_route *r, double factor);
 
 #endif

@@ -2,8 +2,9 @@
 /* GShard (Lepikhin et al. 2020, arXiv 2006.16668, algorithm 1): the two most probable experts.
  *
  * Gates are the probabilities g1, g2, or with "renormalize" their shares g1/(g1+g2), g2/(g1+g2). In
- * training, "random_second" keeps the second choice with chance 2·g2/(g1+g2), and a capacity per sequence
- * places all first choices before the second ones. Gates are not renormalised after a drop. */
+ * training, "random_second" keeps the second choice with chance 2·g2/(g1+g2), and a capacity per
+ * sequence places all first choices before the second ones. Gates are not renormalised after a
+ * drop. */
 #include "core/rng.h"
 #include "kernels/kernels.h"
 #include "model/router_parts.h"
@@ -47,7 +48,8 @@ static void forward(const dsm_exec *x, const dsm_route *r)
     dsm_capacity_apply(r, r->config->capacity_factor);
 }
 
-/* g_k = s_k / S:  ds_k = (dg_k - Σ_j dg_j s_j / S) / S, where a choice that was not taken has dg = 0. */
+/* g_k = s_k / S:  ds_k = (dg_k - Σ_j dg_j s_j / S) / S, where a choice that was not taken has dg =
+ * 0. */
 
 typedef struct gradients {
     const dsm_real *dgate;

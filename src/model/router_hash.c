@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Hash layer (Roller et al. 2021, arXiv 2106.04426): a fixed expert per token id, weight one. There is
- * nothing to learn and nothing to balance.
+/* Hash layer (Roller et al. 2021, arXiv 2106.04426): a fixed expert per token id, weight one. There
+ * is nothing to learn and nothing to balance.
  *
- * Random: the expert is a uniform draw of (hash_seed, layer, id). Balanced: tokens by falling frequency
- * (ties: lower id first), each to the expert with the fewest occurrences so far (ties: lower expert). */
+ * Random: the expert is a uniform draw of (hash_seed, layer, id). Balanced: tokens by falling
+ * frequency (ties: lower id first), each to the expert with the fewest occurrences so far (ties:
+ * lower expert). */
 #include "core/rng.h"
 #include "model/params.h"
 #include "model/router_parts.h"
@@ -29,7 +30,8 @@ static void backward(const dsm_exec *x, const dsm_route *r, dsm_real *dlogit, co
 const dsm_router dsm_router_hash = {
     .name = "hash", .has_weight = false, .picks = 1, .forward = forward, .backward = backward};
 
-/* --- tables --------------------------------------------------------------------------------------- */
+/* --- tables
+ * --------------------------------------------------------------------------------------- */
 
 static void fill_random(int32_t *table, const dsm_model_config *c, int64_t layer)
 {

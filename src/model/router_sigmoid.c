@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Loss-Free Balancing's own gate (arXiv 2408.15664, section 3; DeepSeek-V3): s = sigmoid(logit), each
- * expert by itself; the K largest of score + bias (or score · bias) picked; gates from the original scores,
- * with the same two options as the softmax router. */
+/* Loss-Free Balancing's own gate (arXiv 2408.15664, section 3; DeepSeek-V3): s = sigmoid(logit),
+ * each expert by itself; the K largest of score + bias (or score · bias) picked; gates from the
+ * original scores, with the same two options as the softmax router. */
 #include "model/router_parts.h"
 
 static void sigmoid_token(const dsm_route *r, void *arg, int64_t t)

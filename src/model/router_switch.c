@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Switch (Fedus et al. 2021, arXiv 2101.03961): the most probable expert alone, weighted by its
- * probability. In training a capacity per sequence may drop tokens, which then leave by the residual; the
- * jitter on the router's input is the MoE layer's (jitter.c). */
+ * probability. In training a capacity per sequence may drop tokens, which then leave by the
+ * residual; the jitter on the router's input is the MoE layer's (jitter.c). */
 #include "kernels/kernels.h"
 #include "model/router_parts.h"
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Whole tiny models against an independent PyTorch implementation (README.md): for every case, step 0's
- * logits, losses, gradients and routing, and ten optimiser steps of the trainer's own step; with the truth
- * kernels and with the fastest ones of this CPU.
+/* Whole tiny models against an independent PyTorch implementation (README.md): for every case, step
+ * 0's logits, losses, gradients and routing, and ten optimiser steps of the trainer's own step;
+ * with the truth kernels and with the fastest ones of this CPU.
  *
- * Tolerance of a kind of tensor: SLACK times the deviation that the PyTorch code itself shows between float32
- * and float64 on this case (recipe.json: float32_deviation, relative to the tensor's largest value), plus FLOOR
- * for storage as float32. Both sides round every operation once, only in another order, so their errors are of
- * one size; SLACK covers the spread between two such orders. Picks and hash tables must be equal. */
+ * Tolerance of a kind of tensor: SLACK times the deviation that the PyTorch code itself shows
+ * between float32 and float64 on this case (recipe.json: float32_deviation, relative to the
+ * tensor's largest value), plus FLOOR for storage as float32. Both sides round every operation
+ * once, only in another order, so their errors are of one size; SLACK covers the spread between two
+ * such orders. Picks and hash tables must be equal. */
 #include "support/support.h"
 
 #include "core/json.h"
@@ -64,7 +65,8 @@ static int64_t elements(const dsm_st_tensor *t)
     return n;
 }
 
-/* --- comparison ----------------------------------------------------------------------------------- */
+/* --- comparison
+ * ----------------------------------------------------------------------------------- */
 
 static double tolerance(const fixture *f, const char *kind)
 {
@@ -118,7 +120,8 @@ static void compare_number(const fixture *f, const char *name, const char *kind,
     compare_reals(f, name, kind, &v, 1);
 }
 
-/* --- opening a case ------------------------------------------------------------------------------- */
+/* --- opening a case
+ * ------------------------------------------------------------------------------- */
 
 static void load_parameters(fixture *f)
 {
@@ -150,16 +153,21 @@ static dsm_stepper_options options_of(const fixture *f)
     return (dsm_stepper_options){
         .seq_len = f->T,
         .micro = f->B,
-        .balance = {.expert = number(f, "expert"), .device = number(f, "device"),
-                    .communication = number(f, "communication"), .z = number(f, "z"),
+        .balance = {.expert = number(f, "expert"),
+                    .device = number(f, "device"),
+                    .communication = number(f, "communication"),
+                    .z = number(f, "z"),
                     .devices = (int64_t)number(f, "devices"),
                     .device_limit = (int64_t)number(f, "device_limit"),
                     .per_sequence = is_text(f, "scope", "sequence")},
         .bias_rate = number(f, "bias_rate"),
         .bias_rule = is_text(f, "bias_rule", "sign") ? DSM_BIAS_SIGN : DSM_BIAS_PROPORTIONAL,
-        .adamw = {.peak_lr = number(f, "peak_lr"), .beta1 = number(f, "beta1"),
-                  .beta2 = number(f, "beta2"), .eps = number(f, "eps"),
-                  .weight_decay = number(f, "weight_decay"), .clip = number(f, "clip")},
+        .adamw = {.peak_lr = number(f, "peak_lr"),
+                  .beta1 = number(f, "beta1"),
+                  .beta2 = number(f, "beta2"),
+                  .eps = number(f, "eps"),
+                  .weight_decay = number(f, "weight_decay"),
+                  .clip = number(f, "clip")},
         .seed = (uint64_t)number(f, "seed"),
     };
 }
@@ -200,7 +208,8 @@ static void close_case(fixture *f)
     json_decref(f->recipe);
 }
 
-/* --- step 0 --------------------------------------------------------------------------------------- */
+/* --- step 0
+ * --------------------------------------------------------------------------------------- */
 
 static void compare_gradients(const fixture *f)
 {
@@ -284,7 +293,8 @@ static void compare_first_step(fixture *f)
     compare_number(f, "grad_norm", "grad_norm", dsm_gradient_norm(&f->exec, f->model, &finite));
 }
 
-/* --- ten steps ------------------------------------------------------------------------------------ */
+/* --- ten steps
+ * ------------------------------------------------------------------------------------ */
 
 static void compare_after(const fixture *f)
 {
@@ -324,7 +334,8 @@ static void compare_curve(fixture *f)
     compare_after(f);
 }
 
-/* --- all cases ------------------------------------------------------------------------------------ */
+/* --- all cases
+ * ------------------------------------------------------------------------------------ */
 
 static void run_case(const char *name)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The gradient of a whole tiny network, in double, by directional derivatives: every parameter by name, for
- * every router and option, every balance loss, grouped-query attention, biases, tied and untied heads. Picks
- * must not change under the differences (they are held fixed in the derivative): that is checked too. */
+/* The gradient of a whole tiny network, in double, by directional derivatives: every parameter by
+ * name, for every router and option, every balance loss, grouped-query attention, biases, tied and
+ * untied heads. Picks must not change under the differences (they are held fixed in the
+ * derivative): that is checked too. */
 #include "support/derivative.h"
 #include "support/support.h"
 
@@ -105,8 +106,8 @@ static double loss(void *arg)
     dsm_err err;
     assert_ok(dsm_net_step(f->net, f->tokens, f->targets, B, &mode, 1.0, &l, NULL, NULL, &err));
     check_picks(f);
-    return l.lm / (double)l.targets + l.balance.expert + l.balance.device + l.balance.communication +
-           l.balance.z;
+    return l.lm / (double)l.targets + l.balance.expert + l.balance.device +
+           l.balance.communication + l.balance.z;
 }
 
 static void check_config(const char *name, const dsm_model_config *c, const dsm_balance *b)
@@ -122,13 +123,14 @@ static void check_config(const char *name, const dsm_model_config *c, const dsm_
         char what[256];
         if (p->offset < 0) continue;
         snprintf(what, sizeof what, "%s: %s", name, p->name);
-        derivative_check(what, f.model->values + p->offset, p->rows * p->cols, grads + p->offset, loss,
-                         &f, TOLERANCE);
+        derivative_check(what, f.model->values + p->offset, p->rows * p->cols, grads + p->offset,
+                         loss, &f, TOLERANCE);
     }
     close_fixture(&f);
 }
 
-/* --- cases ---------------------------------------------------------------------------------------- */
+/* --- cases
+ * ---------------------------------------------------------------------------------------- */
 
 static const dsm_balance no_balance = {0};
 
@@ -195,7 +197,8 @@ static void gshard_router(void **state)
     check_config("gshard", &c, &no_balance);
     c.renormalize = c.random_second = true;
     c.capacity_factor = 1.1;
-    check_config("gshard, renormalised, random second, capacity", &c, &(dsm_balance){.expert = 0.3});
+    check_config("gshard, renormalised, random second, capacity", &c,
+                 &(dsm_balance){.expert = 0.3});
 }
 
 static void hash_router(void **state)
@@ -207,7 +210,8 @@ static void hash_router(void **state)
     check_config("hash", &c, &no_balance);
 }
 
-/* Each loss by itself, so strong that it rules the router's gradient, over both scopes and score kinds. */
+/* Each loss by itself, so strong that it rules the router's gradient, over both scopes and score
+ * kinds. */
 static void every_balance_loss(void **state)
 {
     (void)state;

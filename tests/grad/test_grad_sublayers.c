@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Each forward/backward pair of src/model by itself, in double: the gradient by its input and by each of its
- * parameters, through the scalar <output, fixed weights>. test_grad_net.c covers their composition. */
+/* Each forward/backward pair of src/model by itself, in double: the gradient by its input and by
+ * each of its parameters, through the scalar <output, fixed weights>. test_grad_net.c covers their
+ * composition. */
 #include "support/derivative.h"
 #include "support/support.h"
 
@@ -78,10 +79,21 @@ static void describe_pass(bench *b)
 {
     b->mode = (dsm_route_mode){.training = true, .seed = 9, .step = 1, .first_token = 30};
     b->watch.last = dsm_clock();
-    b->ctx = (dsm_ctx){.exec = &b->exec, .k = &b->kernels, .config = &b->model->config,
-                       .mode = &b->mode, .n_seq = B, .T = T, .R = R, .tokens = b->tokens,
-                       .rope = b->rope, .ones = b->ones, .balance = &b->balance,
-                       .balance_loss = &b->loss, .weight = 1, .layer = LAYER, .watch = &b->watch};
+    b->ctx = (dsm_ctx){.exec = &b->exec,
+                       .k = &b->kernels,
+                       .config = &b->model->config,
+                       .mode = &b->mode,
+                       .n_seq = B,
+                       .T = T,
+                       .R = R,
+                       .tokens = b->tokens,
+                       .rope = b->rope,
+                       .ones = b->ones,
+                       .balance = &b->balance,
+                       .balance_loss = &b->loss,
+                       .weight = 1,
+                       .layer = LAYER,
+                       .watch = &b->watch};
 }
 
 static void open_bench(bench *b, const dsm_model_config *c, const dsm_balance *balance)
@@ -153,7 +165,8 @@ static void check_pair(bench *b, const char *name, const char *part)
     if (part && checked == 0) fail_msg("%s: no parameter is called %s", name, part);
 }
 
-/* --- the plain sublayers ---------------------------------------------------------------------------- */
+/* --- the plain sublayers
+ * ---------------------------------------------------------------------------- */
 
 static void norm_forward(bench *b)
 {
@@ -174,22 +187,22 @@ static void attention_forward(bench *b)
 
 static void attention_backward(bench *b)
 {
-    dsm_attention_of(b->ctx.config)->backward(&b->ctx, &layer(b)->attn, b->act.attn, b->scratch.attn,
-                                              b->dx, b->weight, b->x);
+    dsm_attention_of(b->ctx.config)
+        ->backward(&b->ctx, &layer(b)->attn, b->act.attn, b->scratch.attn, b->dx, b->weight, b->x);
 }
 
 static const int32_t all_rows[2] = {0, R};
 
 static void ffn_forward(bench *b)
 {
-    dsm_ffn_forward(&b->ctx, &layer(b)->ffn, &b->act.ffn, &(dsm_rows){1, all_rows, NULL}, b->out, false,
-                    b->x);
+    dsm_ffn_forward(&b->ctx, &layer(b)->ffn, &b->act.ffn, &(dsm_rows){1, all_rows, NULL}, b->out,
+                    false, b->x);
 }
 
 static void ffn_backward(bench *b)
 {
-    dsm_ffn_backward(&b->ctx, &layer(b)->ffn, &b->act.ffn, &(dsm_rows){1, all_rows, NULL}, b->dx, false,
-                     b->weight, b->x, b->scratch.dact);
+    dsm_ffn_backward(&b->ctx, &layer(b)->ffn, &b->act.ffn, &(dsm_rows){1, all_rows, NULL}, b->dx,
+                     false, b->weight, b->x, b->scratch.dact);
 }
 
 static void embed_forward(bench *b)
@@ -238,7 +251,8 @@ static void plain_sublayers(void **state)
     close_bench(&b);
 }
 
-/* --- MoE layer and block ------------------------------------------------------------------------------ */
+/* --- MoE layer and block
+ * ------------------------------------------------------------------------------ */
 
 static void moe_forward(bench *b)
 {
@@ -275,8 +289,13 @@ static void check_moe(const char *name, const dsm_model_config *c, const dsm_bal
 static void moe_layer_of_every_router(void **state)
 {
     (void)state;
-    const dsm_balance all = {.expert = 1, .device = 1, .communication = 1, .z = 1, .devices = 3,
-                             .device_limit = 2, .per_sequence = true};
+    const dsm_balance all = {.expert = 1,
+                             .device = 1,
+                             .communication = 1,
+                             .z = 1,
+                             .devices = 3,
+                             .device_limit = 2,
+                             .per_sequence = true};
     dsm_model_config c = config(true);
     check_moe("moe, softmax", &c, &all);
     c.router = DSM_ROUTER_SIGMOID, c.norm_topk_prob = true;
@@ -306,7 +325,8 @@ static void blocks(void **state)
     }
 }
 
-/* --- a router by itself: logits to gates and scores ---------------------------------------------------- */
+/* --- a router by itself: logits to gates and scores
+ * ---------------------------------------------------- */
 
 static dsm_route *route_of(bench *b)
 {

@@ -43,8 +43,8 @@ static double at(derivative_fn *f, void *arg, dsm_real *x, const dsm_real *kept,
     return f(arg);
 }
 
-void derivative_check(const char *what, dsm_real *x, int64_t n, const dsm_real *grad, derivative_fn *f,
-                      void *arg, double tolerance)
+void derivative_check(const char *what, dsm_real *x, int64_t n, const dsm_real *grad,
+                      derivative_fn *f, void *arg, double tolerance)
 {
     dsm_real *kept = malloc(sizeof *kept * (size_t)n);
     double *u = direction(grad, n), analytic = 0;
@@ -60,6 +60,6 @@ void derivative_check(const char *what, dsm_real *x, int64_t n, const dsm_real *
     free(u);
     double scale = fmax(fabs(analytic), 0.01 * fabs(value));
     if (!(fabs(numeric - analytic) <= tolerance * scale))
-        fail_msg("%s: derivative %.12g, by differences %.12g, relative error %.2g, allowed %.2g", what,
-                 analytic, numeric, fabs(numeric - analytic) / scale, tolerance);
+        fail_msg("%s: derivative %.12g, by differences %.12g, relative error %.2g, allowed %.2g",
+                 what, analytic, numeric, fabs(numeric - analytic) / scale, tolerance);
 }

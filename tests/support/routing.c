@@ -13,8 +13,8 @@ static void fill_logits(routing *g, unsigned seed)
         g->logit[i] = (dsm_real)dsm_rng_normal(&rng, (uint64_t)i);
 }
 
-void routing_open(routing *g, dsm_router_kind kind, int64_t T, int64_t seq_len, int64_t E, int64_t K,
-                  unsigned seed)
+void routing_open(routing *g, dsm_router_kind kind, int64_t T, int64_t seq_len, int64_t E,
+                  int64_t K, unsigned seed)
 {
     dsm_err err;
     memset(g, 0, sizeof *g);
@@ -26,9 +26,18 @@ void routing_open(routing *g, dsm_router_kind kind, int64_t T, int64_t seq_len, 
     g->config.router = kind;
     dsm_kernels_init(&g->kernels, 0);
     assert_ok(dsm_exec_init(&g->exec, &g->kernels, 1, &err));
-    g->r = (dsm_route){.config = &g->config, .mode = &g->mode, .T = T, .E = E, .K = K,
-                       .seq_len = seq_len, .tokens = g->tokens, .hash = g->hash,
-                       .logit = g->logit, .score = g->score, .pick = g->pick, .gate = g->gate,
+    g->r = (dsm_route){.config = &g->config,
+                       .mode = &g->mode,
+                       .T = T,
+                       .E = E,
+                       .K = K,
+                       .seq_len = seq_len,
+                       .tokens = g->tokens,
+                       .hash = g->hash,
+                       .logit = g->logit,
+                       .score = g->score,
+                       .pick = g->pick,
+                       .gate = g->gate,
                        .work = g->work};
     fill_logits(g, seed);
 }

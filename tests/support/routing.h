@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One routing on its own, for tests of routers, capacity and balance: buffers of a dsm_route with room for
- * small shapes, random logits, and a truth kernel table. */
+/* One routing on its own, for tests of routers, capacity and balance: buffers of a dsm_route with
+ * room for small shapes, random logits, and a truth kernel table. */
 #ifndef DSMOE_TESTS_ROUTING_H
 #define DSMOE_TESTS_ROUTING_H
 
@@ -20,10 +20,10 @@ typedef struct routing {
         bias[ROUTING_MAX];
 } routing;
 
-/* A routing of T tokens in sequences of seq_len over E experts, K picks; logits N(0, 1) of seed. The config is a
- * small DeepSeekMoE with router `kind`; change it before routing_run. */
-void routing_open(routing *g, dsm_router_kind kind, int64_t T, int64_t seq_len, int64_t E, int64_t K,
-                  unsigned seed);
+/* A routing of T tokens in sequences of seq_len over E experts, K picks; logits N(0, 1) of seed.
+ * The config is a small DeepSeekMoE with router `kind`; change it before routing_run. */
+void routing_open(routing *g, dsm_router_kind kind, int64_t T, int64_t seq_len, int64_t E,
+                  int64_t K, unsigned seed);
 void routing_run(routing *g);
 void routing_close(routing *g);
 

@@ -42,8 +42,12 @@ static void a_uniform_load_costs_exactly_the_factors(void **state)
     (void)state;
     for (int kind = DSM_ROUTER_SOFTMAX; kind <= DSM_ROUTER_SIGMOID; kind++)
         for (int per_sequence = 0; per_sequence < 2; per_sequence++) {
-            const dsm_balance b = {.expert = 0.01, .device = 0.05, .communication = 0.02, .devices = 4,
-                                   .device_limit = 2, .per_sequence = per_sequence};
+            const dsm_balance b = {.expert = 0.01,
+                                   .device = 0.05,
+                                   .communication = 0.02,
+                                   .devices = 4,
+                                   .device_limit = 2,
+                                   .per_sequence = per_sequence};
             make_uniform((dsm_router_kind)kind);
             dsm_balance_loss loss = losses_of(&b);
             /* powers of two everywhere: only the factors themselves are rounded, a few times */
@@ -59,7 +63,11 @@ static void a_uniform_load_costs_exactly_the_factors(void **state)
 static void a_collapsed_router_costs_most(void **state)
 {
     (void)state;
-    const dsm_balance b = {.expert = 1, .device = 1, .communication = 1, .devices = 4, .device_limit = 1,
+    const dsm_balance b = {.expert = 1,
+                           .device = 1,
+                           .communication = 1,
+                           .devices = 4,
+                           .device_limit = 1,
                            .per_sequence = true};
     routing_open(&g, DSM_ROUTER_SWITCH, 32, 8, 8, 1, 1);
     for (int i = 0; i < 32 * 8; i++)

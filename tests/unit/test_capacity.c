@@ -65,8 +65,8 @@ static void first_come_first_served(void **state)
     routing_close(&g);
 }
 
-/* Token 2 wants expert 0 first; tokens 0 and 1 have it as their second choice. Capacity one: although it comes
- * later, the first choice goes before. */
+/* Token 2 wants expert 0 first; tokens 0 and 1 have it as their second choice. Capacity one:
+ * although it comes later, the first choice goes before. */
 static void first_choices_go_before_second_ones(void **state)
 {
     (void)state;

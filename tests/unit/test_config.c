@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* config.json: defaults, every key through a write and a read, and one message per kind of mistake. */
+/* config.json: defaults, every key written and read back, one message per kind of mistake. */
 #include "support/support.h"
 
 #include "dsmoe/config.h"
@@ -105,8 +105,9 @@ static void every_key_survives(void **state)
 static void golden_configs_are_read(void **state)
 {
     (void)state;
-    static const char *const cases[] = {"dense_mha", "dense_experts", "softmax", "gshard_full",
-                                        "switch_full", "hash_balanced", "sigmoid_multiplicative"};
+    static const char *const cases[] = {
+        "dense_mha",     "dense_experts",         "softmax", "gshard_full", "switch_full",
+        "hash_balanced", "sigmoid_multiplicative"};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char path[512];
         dsm_model_config c;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The network as its callers see it: the same bits for any number of threads, feeding in any chunks equals the
- * whole sequence, non-finite values are named, ids and sizes are checked, memory is measured. */
+/* The network as its callers see it: the same bits for any number of threads, feeding in any chunks
+ * equals the whole sequence, non-finite values are named, ids and sizes are checked, memory is
+ * measured. */
 #include "support/support.h"
 
 #include "core/rng.h"
@@ -49,7 +50,9 @@ typedef struct fixture {
 static void open_fixture(fixture *f, const dsm_model_config *c, int threads, bool training)
 {
     dsm_err err;
-    const dsm_net_options o = {.max_sequences = B, .seq_len = T, .training = training,
+    const dsm_net_options o = {.max_sequences = B,
+                               .seq_len = T,
+                               .training = training,
                                .balance = {.expert = 0.01, .z = 0.001, .per_sequence = true}};
     assert_ok(dsm_exec_init(&f->exec, &kernels, threads, &err));
     assert_ok(dsm_model_create(&f->model, c, DSM_MODEL_VALUES | DSM_MODEL_GRADS, &err));
@@ -64,7 +67,8 @@ static void close_fixture(fixture *f)
     dsm_exec_free(&f->exec);
 }
 
-/* --- determinism ------------------------------------------------------------------------------------ */
+/* --- determinism
+ * ------------------------------------------------------------------------------------ */
 
 /* Losses and gradients of a step; the caller frees the gradients. */
 static dsm_real *step_with(const dsm_model_config *c, int threads, dsm_losses *losses)
@@ -85,8 +89,8 @@ static dsm_real *step_with(const dsm_model_config *c, int threads, dsm_losses *l
 static void threads_do_not_change_bits(void **state)
 {
     (void)state;
-    static const dsm_router_kind kinds[] = {DSM_ROUTER_SOFTMAX, DSM_ROUTER_SIGMOID, DSM_ROUTER_SWITCH,
-                                            DSM_ROUTER_GSHARD, DSM_ROUTER_HASH};
+    static const dsm_router_kind kinds[] = {DSM_ROUTER_SOFTMAX, DSM_ROUTER_SIGMOID,
+                                            DSM_ROUTER_SWITCH, DSM_ROUTER_GSHARD, DSM_ROUTER_HASH};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         dsm_model_config c = config();
         dsm_losses one, more;
@@ -130,8 +134,8 @@ static void micro_batches_add_up(void **state)
     memset(f.model->grads, 0, n * sizeof *grads);
     for (int b = 0; b < B; b++) {
         mode.first_token = b * T;
-        assert_ok(dsm_net_step(f.net, tokens + b * T, all_targets + b * T, 1, &mode, 1.0 / B, &parts,
-                               NULL, NULL, &err));
+        assert_ok(dsm_net_step(f.net, tokens + b * T, all_targets + b * T, 1, &mode, 1.0 / B,
+                               &parts, NULL, NULL, &err));
     }
     assert_true(fabs(whole.lm - parts.lm) < 1e-5 * whole.lm);
     assert_int_equal(whole.targets, parts.targets);
@@ -147,7 +151,8 @@ static void micro_batches_add_up(void **state)
     close_fixture(&f);
 }
 
-/* --- generation -------------------------------------------------------------------------------------- */
+/* --- generation
+ * -------------------------------------------------------------------------------------- */
 
 /* Feed tokens 0 … T-1 in chunks of `chunk`, with logits of every position. */
 static void feed_in_chunks(fixture *f, int64_t chunk, dsm_real *logits)
@@ -170,8 +175,9 @@ static void assert_near(const dsm_real *a, const dsm_real *b, int64_t n, double 
             fail_msg("element %d: %g and %g", (int)i, (double)a[i], (double)b[i]);
 }
 
-/* The loss of a step is that of the logits fed at once, and feeding in chunks of any size changes nothing but
- * rounding: sums over D = 32 and two layers of values near one, so 1e-5 is a hundred roundings. */
+/* The loss of a step is that of the logits fed at once, and feeding in chunks of any size changes
+ * nothing but rounding: sums over D = 32 and two layers of values near one, so 1e-5 is a hundred
+ * roundings. */
 static void chunks_of_any_size_equal_the_whole(void **state)
 {
     (void)state;
@@ -236,7 +242,8 @@ static void truncating_forgets(void **state)
     close_fixture(&f);
 }
 
-/* --- mistakes ------------------------------------------------------------------------------------------ */
+/* --- mistakes
+ * ------------------------------------------------------------------------------------------ */
 
 static void non_finite_values_are_named(void **state)
 {
@@ -245,7 +252,8 @@ static void non_finite_values_are_named(void **state)
         const char *parameter, *expected;
         float value;
     } cases[] = {
-        {"model.layers.1.self_attn.v_proj.weight", "parameter model.layers.1.self_attn.v_proj", NAN},
+        {"model.layers.1.self_attn.v_proj.weight", "parameter model.layers.1.self_attn.v_proj",
+         NAN},
         {"model.layers.2.mlp.gate.weight", "layer 2: router logits", 3e38f},
         {"model.layers.0.self_attn.q_proj.weight", "layer 0: queries, keys and values", 3e38f},
         {"lm_head.weight", "logits", 3e38f},
@@ -259,8 +267,8 @@ static void non_finite_values_are_named(void **state)
         const dsm_param *p = dsm_model_find(f.model, cases[i].parameter);
         for (int64_t j = 0; j < p->rows * p->cols; j++)
             f.model->values[p->offset + j] = cases[i].value;
-        assert_fails(dsm_net_step(f.net, tokens, targets, B, &(dsm_route_mode){.training = true}, 1.0,
-                                  &losses, NULL, NULL, &err),
+        assert_fails(dsm_net_step(f.net, tokens, targets, B, &(dsm_route_mode){.training = true},
+                                  1.0, &losses, NULL, NULL, &err),
                      DSM_ENONFINITE, cases[i].expected);
         close_fixture(&f);
     }
@@ -278,11 +286,11 @@ static void bad_calls_are_refused(void **state)
     open_fixture(&f, &c, 1, false);
     memcpy(bad, tokens, sizeof bad);
     bad[5] = V;
-    assert_fails(dsm_net_step(f.net, bad, targets, B, &plain, 1, &losses, NULL, NULL, &err), DSM_ERANGE,
-                 "token 5: found id 50, expected 0 to 49");
+    assert_fails(dsm_net_step(f.net, bad, targets, B, &plain, 1, &losses, NULL, NULL, &err),
+                 DSM_ERANGE, "token 5: found id 50, expected 0 to 49");
     bad[5] = -2;
-    assert_fails(dsm_net_step(f.net, tokens, bad, B, &plain, 1, &losses, NULL, NULL, &err), DSM_ERANGE,
-                 "target 5: found id -2");
+    assert_fails(dsm_net_step(f.net, tokens, bad, B, &plain, 1, &losses, NULL, NULL, &err),
+                 DSM_ERANGE, "target 5: found id -2");
     assert_fails(dsm_net_step(f.net, tokens, targets, B + 1, &plain, 1, &losses, NULL, NULL, &err),
                  DSM_ERANGE, "found 4 sequences");
     assert_fails(dsm_net_step(f.net, tokens, targets, B, &training, 1, &losses, NULL, NULL, &err),
@@ -292,7 +300,8 @@ static void bad_calls_are_refused(void **state)
     close_fixture(&f);
 }
 
-/* --- inside -------------------------------------------------------------------------------------------- */
+/* --- inside
+ * -------------------------------------------------------------------------------------------- */
 
 static void routing_can_be_read(void **state)
 {
@@ -301,16 +310,16 @@ static void routing_can_be_read(void **state)
     fixture f;
     dsm_err err;
     int64_t count[3][8], K;
-    dsm_load loads[3] = {{.E = 8, .count = count[0]}, {.E = 8, .count = count[1]},
-                         {.E = 8, .count = count[2]}};
+    dsm_load loads[3] = {
+        {.E = 8, .count = count[0]}, {.E = 8, .count = count[1]}, {.E = 8, .count = count[2]}};
     dsm_losses losses = {0};
     const int32_t *pick;
     const dsm_real *gate;
     open_fixture(&f, &c, 1, false);
     for (int l = 0; l < 3; l++)
         dsm_load_clear(&loads[l]);
-    assert_ok(dsm_net_step(f.net, tokens, targets, B, &(dsm_route_mode){.active = 2}, 1, &losses, loads,
-                           NULL, &err));
+    assert_ok(dsm_net_step(f.net, tokens, targets, B, &(dsm_route_mode){.active = 2}, 1, &losses,
+                           loads, NULL, &err));
     assert_int_equal(dsm_net_routing(f.net, 0, &pick, &gate, &K), 0); /* dense */
     assert_int_equal(loads[0].tokens, 0);
     for (int l = 1; l < 3; l++) { /* layers share memory here, but not their picks */
@@ -325,7 +334,8 @@ static void routing_can_be_read(void **state)
     close_fixture(&f);
 }
 
-/* Training memory grows with layers, that of inference with their kinds; nothing is allocated to measure. */
+/* Training memory grows with layers, that of inference with their kinds; nothing is allocated to
+ * measure. */
 static void memory_is_measured(void **state)
 {
     (void)state;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The published figures: parameters of the family, and training FLOPs of a sequence as the DeepSeekMoE paper
- * prints them (tables 1 to 6). Widths are the integers next to 8/3 d where the paper says a fraction. */
+/* The published figures: parameters of the family, and training FLOPs of a sequence as the
+ * DeepSeekMoE paper prints them (tables 1 to 6). Widths are the integers next to 8/3 d where the
+ * paper says a fraction. */
 #include "support/support.h"
 
 #include "dsmoe/plan.h"
@@ -75,8 +76,9 @@ static void published_figures_are_met(void **state)
     }
 }
 
-/* The exact count of the 16B with its widths as they are: 75.90e12 (norms, here counted, add 0.004); the 145B's printed 585.6e12 is of true
- * widths too, but with all 62 layers MoE, so ours is 0.1 % more. */
+/* The exact count of the 16B with its widths as they are: 75.90e12 (norms, here counted, add
+ * 0.004); the 145B's printed 585.6e12 is of true widths too, but with all 62 layers MoE, so ours is
+ * 0.1 % more. */
 static void true_widths_are_counted(void **state)
 {
     (void)state;
@@ -94,7 +96,8 @@ static void true_widths_are_counted(void **state)
     }
 }
 
-/* By hand for a small one: V 10, d 4, one dense layer of width 6 and one MoE layer of 1 + 3 experts of width 2. */
+/* By hand for a small one: V 10, d 4, one dense layer of width 6 and one MoE layer of 1 + 3 experts
+ * of width 2. */
 static void a_small_model_by_hand(void **state)
 {
     (void)state;
@@ -107,7 +110,7 @@ static void a_small_model_by_hand(void **state)
     assert_int_equal(p.active_params_no_embedding, p.active_params - 40);
     assert_int_equal(p.params_no_embedding, p.params - 40);
     assert_int_equal(p.memory.serve.weights_bf16, 2 * p.params);
-    /* keys and values of two layers and eight positions, and the red zones and tables beside them */
+    /* keys and values of two layers and eight positions; red zones and tables beside them */
     assert_in_range(p.memory.serve.kv_cache, 2 * 8 * 2 * 4 * 4, 2 * 8 * 2 * 4 * 4 + 1024);
     assert_int_equal(p.memory.train.moments, 2 * p.memory.train.weights);
     assert_int_equal(p.memory.train.total, 4 * p.memory.train.weights + p.memory.train.activations +
@@ -133,7 +136,8 @@ static void nonsense_is_refused(void **state)
     dsm_plan p;
     dsm_err err;
     dsm_model_config c = config_of(&models[6]);
-    assert_fails(dsm_plan_make(&p, &c, &(dsm_plan_options){0, 1}, &err), DSM_ERANGE, "found 1 sequences");
+    assert_fails(dsm_plan_make(&p, &c, &(dsm_plan_options){0, 1}, &err), DSM_ERANGE,
+                 "found 1 sequences");
     c.num_experts_per_tok = 65;
     assert_fails(dsm_plan_make(&p, &c, &(dsm_plan_options){8, 1}, &err), DSM_ESHAPE,
                  "num_experts_per_tok: found 65");
@@ -142,8 +146,8 @@ static void nonsense_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(published_figures_are_met),   cmocka_unit_test(true_widths_are_counted),
-        cmocka_unit_test(a_small_model_by_hand),       cmocka_unit_test(a_tied_head_is_no_embedding),
+        cmocka_unit_test(published_figures_are_met), cmocka_unit_test(true_widths_are_counted),
+        cmocka_unit_test(a_small_model_by_hand),     cmocka_unit_test(a_tied_head_is_no_embedding),
         cmocka_unit_test(nonsense_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What every router promises: picks are the best, ties go to the lower expert, gates come from the original
- * scores, and the options do what their papers say. */
+/* What every router promises: picks are the best, ties go to the lower expert, gates come from the
+ * original scores, and the options do what their papers say. */
 #include "support/routing.h"
 #include "support/support.h"
 
@@ -57,7 +57,8 @@ static void ties_go_to_the_lower_expert(void **state)
         }
 }
 
-/* Expert 7 gets a bias no score can match: it is picked everywhere, and each gate is still its own score. */
+/* Expert 7 gets a bias no score can match: it is picked everywhere, and each gate is still its own
+ * score. */
 static void a_huge_bias_changes_picks_and_never_weights(void **state)
 {
     (void)state;
@@ -138,7 +139,8 @@ static void gshard_renormalises(void **state)
     routing_close(&g);
 }
 
-/* The second choice stays with chance min(1, 2 g2 / (g1 + g2)): counted over tokens with equal logits. */
+/* The second choice stays with chance min(1, 2 g2 / (g1 + g2)): counted over tokens with equal
+ * logits. */
 static void gshard_second_choice_is_random(void **state)
 {
     (void)state;
@@ -184,7 +186,8 @@ static void hash_follows_its_table(void **state)
     routing_close(&g);
 }
 
-/* --- hash tables ------------------------------------------------------------------------------------ */
+/* --- hash tables
+ * ------------------------------------------------------------------------------------ */
 
 static dsm_model *hash_model(dsm_hash_kind kind, int64_t V, int64_t E)
 {
