@@ -16,12 +16,12 @@ extern "C" {
 const char *dsm_version(void);
 const char *dsm_commit(void);
 
-/* Flags of this CPU that kernels may use, lowered by the mask below: what to pass wherever cpu_flags
- * are asked for. */
+/* Flags of this CPU that kernels may use, lowered by the mask below: what to pass wherever
+ * cpu_flags are asked for. */
 unsigned dsm_runtime_cpu_flags(void);
 
-/* Use fewer instruction sets than the CPU has: "none", "avx2", "avx512", "all" or a number of flag bits.
- * DSM_EUSAGE for anything else. Call once at start, before other threads. */
+/* Use fewer instruction sets than the CPU has: "none", "avx2", "avx512", "all" or a number of flag
+ * bits. DSM_EUSAGE for anything else. Call once at start, before other threads. */
 dsm_status dsm_runtime_set_cpu_mask(const char *text, dsm_err *err);
 
 #ifdef __cplusplus

@@ -16,14 +16,15 @@ static const char help[] =
     "usage: dsmoe data prepare --tokenizer DIR --out DIR [OPTIONS] INPUT...\n"
     "       dsmoe data info DIR [--check]\n"
     "\n"
-    "prepare reads text, jsonl (one {\"text\": ...} per line), both also as .gz and .zst, and folders\n"
-    "of them, and writes memory-mapped token shards with document boundaries. Splitting off a\n"
-    "validation part goes by a hash of each document's text. DIR appears when everything is written.\n"
+    "prepare reads text, jsonl (one {\"text\": ...} per line), both also as .gz and .zst, and\n"
+    "folders of them, and writes memory-mapped token shards with document boundaries. Which\n"
+    "documents are kept for validation follows from a hash of their text. The data set appears\n"
+    "when everything is written.\n"
     "\n"
     "  --tokenizer DIR            the tokenizer to encode with (required)\n"
-    "  --out DIR                  data set to make (required); with --valid-fraction DIR/train and\n"
-    "                             DIR/valid\n"
-    "  --valid-fraction F         share of the documents kept for validation, 0 to below 1\n"
+    "  --out DIR                  data set to make (required)\n"
+    "  --valid-fraction F         share of the documents kept for validation, 0 to below 1:\n"
+    "                             makes two sets, OUT/train and OUT/valid\n"
     "  --text-field NAME          key of jsonl documents (text)\n"
     "  --split-blank-lines        plain text: a document per block between blank lines\n"
     "  --skip-bad-lines           count damaged jsonl lines and go on\n"
@@ -34,7 +35,7 @@ static const char help[] =
     "info prints documents, tokens and bytes of a prepared folder; --check reads all of it and\n"
     "verifies its checksums.\n";
 
-/* --- printing ----------------------------------------------------------------------------------- */
+/* --- printing ------------------------------------------------------------------------------- */
 
 static json_t *info_json(const dsm_data_info *i)
 {
@@ -49,13 +50,15 @@ static json_t *info_json(const dsm_data_info *i)
 
 static void info_print(const char *name, const dsm_data_info *i)
 {
-    printf("%-8s %llu documents, %llu tokens, %llu bytes of text (%.3f bytes per token), %d shard%s\n",
-           name, (unsigned long long)i->documents, (unsigned long long)i->tokens,
-           (unsigned long long)i->bytes, i->tokens ? (double)i->bytes / (double)i->tokens : 0.0,
-           i->n_shards, i->n_shards == 1 ? "" : "s");
+    double bytes_per_token = i->tokens ? (double)i->bytes / (double)i->tokens : 0;
+    printf("%-8s %llu documents, %llu tokens, %llu bytes of text", name,
+           (unsigned long long)i->documents, (unsigned long long)i->tokens,
+           (unsigned long long)i->bytes);
+    printf(" (%.3f bytes per token), %d shard%s\n", bytes_per_token, i->n_shards,
+           i->n_shards == 1 ? "" : "s");
 }
 
-/* --- prepare ------------------------------------------------------------------------------------ */
+/* --- prepare -------------------------------------------------------------------------------- */
 
 static void show_progress(void *arg, double done, double total, uint64_t tokens)
 {
@@ -81,10 +84,8 @@ static dsm_status print_prepared(const dsm_cli *cli, const char *out, const dsm_
     if (s->repaired)
         printf("%llu documents had invalid UTF-8, replaced by U+FFFD\n",
                (unsigned long long)s->repaired);
-    if (s->empty)
-        printf("%llu empty documents passed over\n", (unsigned long long)s->empty);
-    if (s->bad_lines)
-        printf("%llu bad lines passed over\n", (unsigned long long)s->bad_lines);
+    if (s->empty) printf("%llu empty documents passed over\n", (unsigned long long)s->empty);
+    if (s->bad_lines) printf("%llu bad lines passed over\n", (unsigned long long)s->bad_lines);
     printf("written to %s\n", out);
     return DSM_OK;
 }
@@ -133,7 +134,7 @@ static dsm_status prepare(const dsm_cli *cli, int argc, char **argv, dsm_err *er
     return print_prepared(cli, o.out_dir, &train, &valid, &stats, err);
 }
 
-/* --- info --------------------------------------------------------------------------------------- */
+/* --- info ----------------------------------------------------------------------------------- */
 
 /* One data set, or the part `name` of a split one. */
 static dsm_status one_info(const dsm_cli *cli, const char *dir, const char *name, bool check,
@@ -185,7 +186,7 @@ static dsm_status info(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
     return status;
 }
 
-/* ------------------------------------------------------------------------------------------------ */
+/* -------------------------------------------------------------------------------------------- */
 
 static dsm_status run(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
 {
@@ -196,7 +197,8 @@ static dsm_status run(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
     const char *name = argc > 0 ? argv[0] : "nothing";
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
         if (strcmp(actions[i].name, name) == 0) return actions[i].run(cli, argc - 1, argv + 1, err);
-    return dsm_fail(err, DSM_EUSAGE, "found %s, expected prepare or info; see dsmoe help data", name);
+    return dsm_fail(err, DSM_EUSAGE, "found %s, expected prepare or info; see dsmoe help data",
+                    name);
 }
 
 const dsm_command dsm_cmd_data = {"data", "turn text into token shards; show what a data set holds",

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 /* One row per verb, in the order of a first session. */
+/* clang-format off */
 static const dsm_command *const commands[] = {
     &dsm_cmd_tokenizer,
     &dsm_cmd_data,
@@ -32,9 +33,10 @@ static const dsm_command *const commands[] = {
     &dsm_cmd_info,
     &dsm_cmd_convert,
 };
+/* clang-format on */
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
-/* --- options of every command ----------------------------------------------------------------- */
+/* --- options of every command --------------------------------------------------------------- */
 
 typedef struct globals {
     dsm_cli cli;
@@ -93,7 +95,7 @@ static dsm_status take_globals(globals *g, int *argc, char **argv, dsm_err *err)
     return DSM_OK;
 }
 
-/* --- help ------------------------------------------------------------------------------------- */
+/* --- help ----------------------------------------------------------------------------------- */
 
 static void print_overview(void)
 {
@@ -131,12 +133,11 @@ static dsm_status unknown_command(const char *name, dsm_err *err)
     for (int i = 0; i < N_COMMANDS; i++)
         names[i] = commands[i]->name;
     const char *near = dsm_nearest(name, names, N_COMMANDS, sizeof *names);
-    if (near)
-        return dsm_fail(err, DSM_EUSAGE, "unknown verb \"%s\"; did you mean %s?", name, near);
+    if (near) return dsm_fail(err, DSM_EUSAGE, "unknown verb \"%s\"; did you mean %s?", name, near);
     return dsm_fail(err, DSM_EUSAGE, "unknown verb \"%s\"; see dsmoe --help", name);
 }
 
-/* --- dispatch --------------------------------------------------------------------------------- */
+/* --- dispatch ------------------------------------------------------------------------------- */
 
 static dsm_status show_help(const char *verb, dsm_err *err)
 {
@@ -168,7 +169,7 @@ static dsm_status dispatch(int argc, char **argv, const char **verb, dsm_err *er
     return c->run(&g.cli, argc - 1, argv + 1, err);
 }
 
-/* --- the way out ------------------------------------------------------------------------------ */
+/* --- the way out ---------------------------------------------------------------------------- */
 
 static void log_to_stderr(void *arg, dsm_log_level level, const char *message)
 {
@@ -197,7 +198,8 @@ static dsm_status flush_output(dsm_err *err)
 
 int main(int argc, char **argv)
 {
-    signal(SIGPIPE, SIG_IGN); /* writing to a closed pipe, or past a size limit, is an error to report */
+    signal(SIGPIPE,
+           SIG_IGN); /* writing to a closed pipe, or past a size limit, is an error to report */
     signal(SIGXFSZ, SIG_IGN);
     dsm_log_set(log_to_stderr, NULL);
     dsm_err err = {0};

@@ -42,10 +42,16 @@ static dsm_status store_real(const dsm_opt *o, const char *value, dsm_err *err)
 static dsm_status store(const dsm_opt *o, const char *value, dsm_err *err)
 {
     switch (o->type) {
-    case DSM_OPT_FLAG: *(bool *)o->out = true; return DSM_OK;
-    case DSM_OPT_INT: return store_int(o, value, err);
-    case DSM_OPT_REAL: return store_real(o, value, err);
-    case DSM_OPT_STRING: *(const char **)o->out = value; return DSM_OK;
+    case DSM_OPT_FLAG:
+        *(bool *)o->out = true;
+        return DSM_OK;
+    case DSM_OPT_INT:
+        return store_int(o, value, err);
+    case DSM_OPT_REAL:
+        return store_real(o, value, err);
+    case DSM_OPT_STRING:
+        *(const char **)o->out = value;
+        return DSM_OK;
     case DSM_OPT_LIST: {
         dsm_opt_list *l = o->out;
         if (l->n == (int)(sizeof l->items / sizeof *l->items))
@@ -69,8 +75,7 @@ static dsm_status unknown_flag(const dsm_opt *opts, size_t n, const char *arg, d
     char name[64];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(arg, "="), arg);
     const char *near = dsm_nearest(name, opts, n, sizeof *opts);
-    if (near)
-        return dsm_fail(err, DSM_EUSAGE, "unknown flag --%s; did you mean --%s?", name, near);
+    if (near) return dsm_fail(err, DSM_EUSAGE, "unknown flag --%s; did you mean --%s?", name, near);
     return dsm_fail(err, DSM_EUSAGE, "unknown flag --%s", name);
 }
 

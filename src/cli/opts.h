@@ -27,10 +27,10 @@ typedef struct dsm_opt_list {
 } dsm_opt_list;
 
 typedef struct dsm_opt {
-    const char *name;  /* without the dashes */
+    const char *name; /* without the dashes */
     dsm_opt_type type;
-    void *out;         /* bool *, int64_t *, double *, const char **, dsm_opt_list * */
-    double low, high;  /* inclusive range of numbers; both 0: any */
+    void *out;        /* bool *, int64_t *, double *, const char **, dsm_opt_list * */
+    double low, high; /* inclusive range of numbers; both 0: any */
     const char *help;
 } dsm_opt;
 
@@ -38,8 +38,8 @@ typedef struct dsm_opt {
 dsm_status dsm_opts_parse(const dsm_opt *opts, size_t n_opts, int argc, char **argv,
                           int *n_positional, dsm_err *err);
 
-/* Take the flags of this table out of argv wherever they stand before a "--"; everything else stays,
- * in order. How main takes the options that every command has. */
+/* Take the flags of this table out of argv wherever they stand before a "--"; everything else
+ * stays, in order. How main takes the options that every command has. */
 dsm_status dsm_opts_take(const dsm_opt *opts, size_t n_opts, int *argc, char **argv, dsm_err *err);
 
 /* Print "  --name VALUE   help" lines to stdout. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How far a long job is, on stderr: on a terminal one line that is redrawn in place, with a bar, rate
- * and time left; elsewhere a plain line every few seconds; with --quiet nothing. */
+/* How far a long job is, on stderr: on a terminal one line that is redrawn in place, with a bar,
+ * rate and time left; elsewhere a plain line every few seconds; with --quiet nothing. */
 #ifndef DSMOE_CLI_PROGRESS_H
 #define DSMOE_CLI_PROGRESS_H
 
@@ -9,9 +9,9 @@
 typedef struct dsm_progress {
     const char *title, *unit; /* borrowed: "prepare", "B", "steps" */
     bool quiet, terminal;
-    double start, drawn;      /* seconds of dsm_clock */
-    double first;             /* done at the start: a resumed run's rate counts from here */
-    double done, total;       /* in units; total <= 0: not known */
+    double start, drawn; /* seconds of dsm_clock */
+    double first;        /* done at the start: a resumed run's rate counts from here */
+    double done, total;  /* in units; total <= 0: not known */
 } dsm_progress;
 
 /* Start a job; `unit` is what done and total count, scaled with k, M, G when printed. */

@@ -42,7 +42,8 @@ dsm_status dsm_corpus_open(dsm_corpus **out, const char *const *inputs, size_t n
         return status;
     }
     if (c->inputs.passed_over)
-        dsm_log(DSM_LOG_WARN, "%llu files with unknown endings are passed over; name them to read them",
+        dsm_log(DSM_LOG_WARN,
+                "%llu files with unknown endings are passed over; name them to read them",
                 (unsigned long long)c->inputs.passed_over);
     *out = c;
     return DSM_OK;
@@ -75,7 +76,7 @@ void dsm_corpus_get_stats(const dsm_corpus *c, dsm_corpus_stats *s)
     *s = c->stats;
 }
 
-/* --- one document of each kind: 1, 0 at the end of the file, -1 --------------------------------- */
+/* --- one document of each kind: 1, 0 at the end of the file, -1 ----------------------------- */
 
 static void set_place(dsm_corpus *c, uint64_t line)
 {
@@ -151,7 +152,7 @@ static int (*const next_of_kind[])(dsm_corpus *, dsm_err *) = {
     [DSM_INPUT_JSONL] = next_jsonl,
 };
 
-/* --- over all files ----------------------------------------------------------------------------- */
+/* --- over all files ------------------------------------------------------------------------- */
 
 /* The next document of the current file, or of the ones after it, raw in c->text. */
 static int next_raw(dsm_corpus *c, dsm_err *err)

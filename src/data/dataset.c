@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* data.json is written last, so a folder that has one is complete. It repeats each shard's counts: a
- * shard that was lost, swapped or cut is noticed when the set is opened. */
+/* data.json is written last, so a folder that has one is complete. It repeats each shard's counts:
+ * a shard that was lost, swapped or cut is noticed when the set is opened. */
 #include "data/dataset.h"
 
 #include "core/json.h"
@@ -13,7 +13,7 @@
 static const char index_name[] = "data.json";
 enum { VERSION = 1, MAX_DOCUMENTS = 1 << 22, MAX_INDEX_BYTES = 64 << 20 };
 
-/* --- writing ------------------------------------------------------------------------------------ */
+/* --- writing -------------------------------------------------------------------------------- */
 
 dsm_status dsm_dataset_begin(dsm_dataset_writer *w, const char *dir, const dsm_shard_vocab *vocab,
                              uint64_t shard_tokens, dsm_err *err)
@@ -59,10 +59,9 @@ static dsm_status close_shard(dsm_dataset_writer *w, dsm_err *err)
 {
     char name[32];
     shard_name(name, w->info.n_shards);
-    json_t *row = json_pack("{s:s, s:I, s:I, s:I}", "file", name, "tokens",
-                            (json_int_t)w->shard.tokens, "documents",
-                            (json_int_t)w->shard.n_documents, "bytes",
-                            (json_int_t)w->shard.text_bytes);
+    json_t *row = json_pack(
+        "{s:s, s:I, s:I, s:I}", "file", name, "tokens", (json_int_t)w->shard.tokens, "documents",
+        (json_int_t)w->shard.n_documents, "bytes", (json_int_t)w->shard.text_bytes);
     if (json_array_append_new(w->shards, row) != 0)
         return dsm_fail(err, DSM_ENOMEM, "%s: out of memory", w->dir);
     w->info.n_shards++;
@@ -87,11 +86,11 @@ static dsm_status write_index(dsm_dataset_writer *w, dsm_err *err)
 {
     char fingerprint[24];
     snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, w->info.tokenizer_fingerprint);
-    json_t *index = json_pack(
-        "{s:s, s:i, s:i, s:s, s:I, s:I, s:I, s:O}", "format", "dsmoe-data", "version", VERSION,
-        "vocab_size", (int)w->info.vocab_size, "tokenizer_fingerprint", fingerprint, "documents",
-        (json_int_t)w->info.documents, "tokens", (json_int_t)w->info.tokens, "bytes",
-        (json_int_t)w->info.bytes, "shards", w->shards);
+    json_t *index = json_pack("{s:s, s:i, s:i, s:s, s:I, s:I, s:I, s:O}", "format", "dsmoe-data",
+                              "version", VERSION, "vocab_size", (int)w->info.vocab_size,
+                              "tokenizer_fingerprint", fingerprint, "documents",
+                              (json_int_t)w->info.documents, "tokens", (json_int_t)w->info.tokens,
+                              "bytes", (json_int_t)w->info.bytes, "shards", w->shards);
     char *path = dsm_fs_join(w->dir, index_name);
     dsm_status status = index && path ? dsm_json_write(index, path, err)
                                       : dsm_fail(err, DSM_ENOMEM, "%s: out of memory", w->dir);
@@ -109,7 +108,7 @@ dsm_status dsm_dataset_finish(dsm_dataset_writer *w, dsm_data_info *info, dsm_er
     return status;
 }
 
-/* --- reading ------------------------------------------------------------------------------------ */
+/* --- reading -------------------------------------------------------------------------------- */
 
 static dsm_status index_count(const json_t *o, const char *key, uint64_t *out, const char *path,
                               dsm_err *err)

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* A prepared data set: a folder of shards, data.json that lists them, and a copy of the tokenizer. */
+/* A prepared data set: a folder of shards, data.json that lists them, and a tokenizer. */
 #ifndef DSMOE_DATA_DATASET_H
 #define DSMOE_DATA_DATASET_H
 
 #include "data/shard.h"
 #include "dsmoe/data.h"
 
-/* --- writing: begin, add documents, finish (or abandon). The caller owns the folder's appearing. - */
+/* --- writing: begin, add documents, finish or abandon --------------------------------------- */
 
 typedef struct dsm_dataset_writer {
     char *dir;
-    dsm_shard_vocab vocab;   /* borrowed */
+    dsm_shard_vocab vocab; /* borrowed */
     uint64_t shard_tokens;
     dsm_shard_writer shard;
     bool shard_open;
-    dsm_data_info info;      /* of everything added so far */
-    struct json_t *shards;   /* rows of data.json */
+    dsm_data_info info;    /* of everything added so far */
+    struct json_t *shards; /* rows of data.json */
 } dsm_dataset_writer;
 
-/* dir must exist and be empty. */
+/* dir must exist and be empty; making it appear whole is the caller's business. */
 dsm_status dsm_dataset_begin(dsm_dataset_writer *w, const char *dir, const dsm_shard_vocab *vocab,
                              uint64_t shard_tokens, dsm_err *err);
 dsm_status dsm_dataset_add(dsm_dataset_writer *w, const int32_t *ids, size_t n, uint64_t text_bytes,
@@ -27,7 +27,7 @@ dsm_status dsm_dataset_add(dsm_dataset_writer *w, const int32_t *ids, size_t n, 
 dsm_status dsm_dataset_finish(dsm_dataset_writer *w, dsm_data_info *info, dsm_err *err);
 void dsm_dataset_abandon(dsm_dataset_writer *w); /* accepts a zeroed struct */
 
-/* --- reading ------------------------------------------------------------------------------------ */
+/* --- reading -------------------------------------------------------------------------------- */
 
 typedef struct dsm_dataset {
     char *dir;

@@ -27,7 +27,7 @@ static const struct ending {
 };
 
 /* Formats people will try; plain text would be read from none of them. */
-static const char *const unreadable[] = {".parquet", ".arrow", ".xz",  ".bz2", ".zip", ".tar",
+static const char *const unreadable[] = {".parquet", ".arrow", ".xz",  ".bz2",  ".zip", ".tar",
                                          ".tgz",     ".7z",    ".pdf", ".docx", ".epub"};
 
 static bool ends_with(const char *s, size_t n, const char *ending)
@@ -49,9 +49,10 @@ static dsm_status check_readable(const char *path, dsm_err *err)
     size_t n = dsm_stream_stem(path);
     for (size_t i = 0; i < sizeof unreadable / sizeof *unreadable; i++)
         if (ends_with(path, n, unreadable[i]))
-            return dsm_fail(err, DSM_EFORMAT,
-                            "%s: %s files cannot be read; expected text or jsonl, plain, .gz or .zst",
-                            path, unreadable[i]);
+            return dsm_fail(
+                err, DSM_EFORMAT,
+                "%s: %s files cannot be read; expected text or jsonl, plain, .gz or .zst", path,
+                unreadable[i]);
     return DSM_OK;
 }
 

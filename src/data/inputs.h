@@ -20,13 +20,13 @@ typedef struct dsm_input {
 typedef struct dsm_inputs {
     dsm_input *items;
     size_t n, cap;
-    uint64_t bytes;         /* sum */
-    uint64_t passed_over;   /* files of unknown ending inside folders */
+    uint64_t bytes;       /* sum */
+    uint64_t passed_over; /* files of unknown ending inside folders */
 } dsm_inputs;
 
-/* Inside folders, hidden files and unknown endings are passed over; a file named by the caller with an
- * unknown ending is plain text, unless its beginning looks binary. Errors: a path that is not there,
- * formats that cannot be read (parquet, xz, …), a folder without any known file. */
+/* Inside folders, hidden files and unknown endings are passed over; a file named by the caller with
+ * an unknown ending is plain text, unless its beginning looks binary. Errors: a path that is not
+ * there, formats that cannot be read (parquet, xz, …), a folder without any known file. */
 dsm_status dsm_inputs_list(dsm_inputs *in, const char *const *paths, size_t n, dsm_err *err);
 void dsm_inputs_free(dsm_inputs *in); /* accepts a zeroed struct */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* jansson is strict, which is right for the structure; text crawled from the web, though, holds broken
- * UTF-8 and halves of surrogate pairs. Only a line that was refused is repaired and tried again, so
- * clean lines pay nothing. */
+/* jansson is strict, which is right for the structure; text crawled from the web, though, holds
+ * broken UTF-8 and halves of surrogate pairs. Only a line that was refused is repaired and tried
+ * again, so clean lines pay nothing. */
 #include "data/jsonl.h"
 
 #include <jansson.h>
@@ -71,7 +71,8 @@ static dsm_status missing(json_t *object, const char *field, dsm_err *err)
     dsm_buf keys = {0};
     const char *key;
     json_t *value;
-    json_object_foreach (object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         if (keys.len > 120) {
             dsm_buf_str(&keys, ", …");
             break;

@@ -11,8 +11,8 @@
 
 /* Append to out the string that `field` of the object in line[0 … n-1] holds. Invalid UTF-8 and \u
  * escapes of lone surrogates become U+FFFD and set *repaired. line is scratch afterwards. Errors:
- * DSM_EFORMAT without a place (the caller knows file and line): not JSON, not an object, key missing or
- * not a string. */
+ * DSM_EFORMAT without a place (the caller knows file and line): not JSON, not an object, key
+ * missing or not a string. */
 dsm_status dsm_jsonl_text(dsm_buf *out, char *line, size_t n, const char *field, bool *repaired,
                           dsm_err *err);
 

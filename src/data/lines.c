@@ -56,8 +56,8 @@ static dsm_status hold(dsm_lines *l, size_t n, dsm_err *err)
     return dsm_buf_check(&l->held, l->path, err);
 }
 
-/* Collect what precedes the chunk that holds the line's end: *end, or NULL at the end of the stream,
- * when what is held is all there is. */
+/* Collect what precedes the chunk that holds the line's end: *end, or NULL at the end of the
+ * stream, when what is held is all there is. */
 static dsm_status find_end(dsm_lines *l, char **end, dsm_err *err)
 {
     for (;;) {

@@ -2,10 +2,10 @@
 /* Sequences out of data sets, in an order that is a function of (seed, counts dealt so far) alone.
  *
  * Sequence s of a source covers its tokens s·T … s·T + T: T inputs, and the same shifted by one as
- * targets; what is left at the end of the source is not dealt. The k-th sequence dealt from a source
- * is entry k mod n of the permutation that names epoch k / n. The next source is always the one
- * furthest behind its share, so none is ever a whole sequence ahead of it, and the state is nothing but
- * counts. */
+ * targets; what is left at the end of the source is not dealt. The k-th sequence dealt from a
+ * source is entry k mod n of the permutation that names epoch k / n. The next source is always the
+ * one furthest behind its share, so none is ever a whole sequence ahead of it, and the state is
+ * nothing but counts. */
 #include "dsmoe/data.h"
 
 #include "core/rng.h"
@@ -17,8 +17,8 @@
 
 typedef struct source {
     dsm_dataset data;
-    double share;         /* weight over the sum of weights */
-    uint64_t n_sequences; /* in one epoch */
+    double share;               /* weight over the sum of weights */
+    uint64_t n_sequences;       /* in one epoch */
     double text_per_token_byte; /* 1 for byte-level BPE; normalisers change text */
 } source;
 
@@ -48,11 +48,10 @@ static dsm_status open_source(source *s, const char *dir, int64_t seq_len, dsm_e
     DSM_TRY(dsm_dataset_open(&s->data, dir, err));
     uint64_t tokens = s->data.info.tokens, need = (uint64_t)seq_len + 1;
     if (tokens < need)
-        return dsm_fail(err, DSM_ESHAPE,
-                        "%s: has %llu tokens, one sequence of %lld needs %llu; lower seq_len or add "
-                        "data",
-                        dir, (unsigned long long)tokens, (long long)seq_len,
-                        (unsigned long long)need);
+        return dsm_fail(
+            err, DSM_ESHAPE,
+            "%s: has %llu tokens, one sequence of %lld needs %llu; lower seq_len or add data", dir,
+            (unsigned long long)tokens, (long long)seq_len, (unsigned long long)need);
     s->n_sequences = (tokens - 1) / (uint64_t)seq_len;
     s->text_per_token_byte =
         s->data.token_bytes ? (double)s->data.info.bytes / (double)s->data.token_bytes : 0;
@@ -134,7 +133,8 @@ static uint64_t nth_sequence(const dsm_loader *l, int i, uint64_t k)
 {
     uint64_t n = l->sources[i].n_sequences;
     if (!l->shuffle) return k % n;
-    dsm_rng r = {l->seed + 0x9E3779B97F4A7C15u * (uint64_t)i, DSM_STREAM_SHUFFLE, (uint32_t)(k / n)};
+    dsm_rng r = {l->seed + 0x9E3779B97F4A7C15u * (uint64_t)i, DSM_STREAM_SHUFFLE,
+                 (uint32_t)(k / n)};
     return dsm_rng_permute(&r, k % n, n);
 }
 
@@ -188,9 +188,10 @@ dsm_status dsm_loader_set_state(dsm_loader *l, const dsm_loader_state *s, dsm_er
         fits = fits && (i < l->n_sources || s->per_source[i] == 0);
     }
     if (!fits || sum != s->sequences)
-        return dsm_fail(err, DSM_ESHAPE,
-                        "data cursor: %llu sequences dealt, %llu of them from the %d sources given now",
-                        (unsigned long long)s->sequences, (unsigned long long)sum, l->n_sources);
+        return dsm_fail(
+            err, DSM_ESHAPE,
+            "data cursor: %llu sequences dealt, %llu of them from the %d sources given now",
+            (unsigned long long)s->sequences, (unsigned long long)sum, l->n_sources);
     l->state = *s;
     return DSM_OK;
 }

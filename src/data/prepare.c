@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Text to data sets, in one pass: documents are gathered into a batch, the batch is encoded on all
- * threads, and its ids are written in input order, so the files do not depend on the threads. While one
- * batch is encoded and written, a thread of its own reads the next. */
+ * threads, and its ids are written in input order, so the files do not depend on the threads. While
+ * one batch is encoded and written, a thread of its own reads the next. */
 #include "dsmoe/data.h"
 
 #include "core/buf.h"
@@ -14,8 +14,8 @@
 
 enum {
     BATCH_DOCUMENTS = 4096,
-    BATCH_BYTES = 4 << 20,     /* a batch is full after this much text */
-    KEEP_IDS = 1 << 14,        /* larger id buffers are given back after a batch */
+    BATCH_BYTES = 4 << 20, /* a batch is full after this much text */
+    KEEP_IDS = 1 << 14,    /* larger id buffers are given back after a batch */
     TRAIN = 0,
     VALID = 1,
     N_PARTS = 2
@@ -23,19 +23,19 @@ enum {
 
 /* Documents waiting to be encoded, and how reading them went. */
 typedef struct batch {
-    dsm_corpus *corpus;                  /* borrowed, read by one batch at a time */
+    dsm_corpus *corpus; /* borrowed, read by one batch at a time */
     double valid_fraction;
-    dsm_buf text;                        /* one after another */
-    size_t begin[BATCH_DOCUMENTS + 1];   /* of each in text */
+    dsm_buf text;                      /* one after another */
+    size_t begin[BATCH_DOCUMENTS + 1]; /* of each in text */
     unsigned char part[BATCH_DOCUMENTS];
-    const char *texts[BATCH_DOCUMENTS];  /* as dsm_tokenizer_encode_batch wants them */
+    const char *texts[BATCH_DOCUMENTS]; /* as dsm_tokenizer_encode_batch wants them */
     size_t lengths[BATCH_DOCUMENTS];
     dsm_ids ids[BATCH_DOCUMENTS];
     size_t n;
-    bool last;                           /* the corpus ended in this batch */
-    dsm_status status;                   /* of reading; err says why */
+    bool last;         /* the corpus ended in this batch */
+    dsm_status status; /* of reading; err says why */
     dsm_err err;
-    uint64_t done, total;                /* dsm_corpus_progress behind it */
+    uint64_t done, total; /* dsm_corpus_progress behind it */
 } batch;
 
 typedef struct prepare {
@@ -43,13 +43,13 @@ typedef struct prepare {
     const dsm_prepare_options *o;
     dsm_corpus *corpus;
     dsm_shard_vocab vocab;
-    uint16_t *n_bytes;                   /* vocab.n_bytes, owned */
+    uint16_t *n_bytes; /* vocab.n_bytes, owned */
     dsm_staging staging;
-    int n_parts;                         /* 1, or 2 with a validation part */
+    int n_parts; /* 1, or 2 with a validation part */
     dsm_dataset_writer parts[N_PARTS];
-    dsm_data_info infos[N_PARTS];        /* once finished */
-    batch *batches[2];                   /* one is encoded while the other is read */
-    dsm_ids document;                    /* BOS, text, EOS */
+    dsm_data_info infos[N_PARTS]; /* once finished */
+    batch *batches[2];            /* one is encoded while the other is read */
+    dsm_ids document;             /* BOS, text, EOS */
 } prepare;
 
 void dsm_prepare_defaults(dsm_prepare_options *o)
@@ -73,11 +73,12 @@ static dsm_status check_options(const dsm_tokenizer *t, size_t n_inputs,
                         "the tokenizer names no EOS token to end documents with; give it one, or "
                         "prepare without EOS");
     if (o->prepend_bos && dsm_tokenizer_bos(t) < 0)
-        return dsm_fail(err, DSM_EUSAGE, "the tokenizer names no BOS token to begin documents with");
+        return dsm_fail(err, DSM_EUSAGE,
+                        "the tokenizer names no BOS token to begin documents with");
     return DSM_OK;
 }
 
-/* --- the vocabulary's byte lengths -------------------------------------------------------------- */
+/* --- the vocabulary's byte lengths ---------------------------------------------------------- */
 
 static dsm_status measure_vocab(prepare *p, dsm_err *err)
 {
@@ -99,7 +100,7 @@ static dsm_status measure_vocab(prepare *p, dsm_err *err)
     return DSM_OK;
 }
 
-/* --- which part a document belongs to ----------------------------------------------------------- */
+/* --- which part a document belongs to ------------------------------------------------------- */
 
 /* Multiply and fold, as MurmurHash3 finishes. */
 static uint64_t mix(uint64_t h)
@@ -109,8 +110,8 @@ static uint64_t mix(uint64_t h)
     return h ^ (h >> 33);
 }
 
-/* Uniform in [0, 1) from the text alone, so equal documents stay together and order does not matter:
- * eight bytes at a time, the last ones padded with zeros, and the length. */
+/* Uniform in [0, 1) from the text alone, so equal documents stay together and order does not
+ * matter: eight bytes at a time, the last ones padded with zeros, and the length. */
 static double hash_share(const char *text, size_t n)
 {
     uint64_t h = mix(n + 1);
@@ -123,7 +124,7 @@ static double hash_share(const char *text, size_t n)
     return (double)(mix(h) >> 11) * 0x1p-53;
 }
 
-/* --- batches ------------------------------------------------------------------------------------ */
+/* --- batches -------------------------------------------------------------------------------- */
 
 static dsm_status batch_add(batch *b, const char *text, size_t n, dsm_err *err)
 {
@@ -249,7 +250,7 @@ static dsm_status write_documents(prepare *p, dsm_err *err)
     }
 }
 
-/* --- the folders -------------------------------------------------------------------------------- */
+/* --- the folders ---------------------------------------------------------------------------- */
 
 static const char *const part_names[N_PARTS] = {"train", "valid"};
 
@@ -263,8 +264,8 @@ static dsm_status begin_parts(prepare *p, dsm_err *err)
     DSM_TRY(dsm_staging_begin(&p->staging, p->o->out_dir, err));
     for (int i = 0; i < p->n_parts; i++) {
         char *dir = part_dir(p, i);
-        dsm_status status = dir ? dsm_fs_make_dirs(dir, err)
-                                : dsm_fail(err, DSM_ENOMEM, "data: out of memory");
+        dsm_status status =
+            dir ? dsm_fs_make_dirs(dir, err) : dsm_fail(err, DSM_ENOMEM, "data: out of memory");
         if (status == DSM_OK)
             status = dsm_dataset_begin(&p->parts[i], dir, &p->vocab, p->o->shard_tokens, err);
         free(dir);
@@ -279,15 +280,17 @@ static dsm_status check_parts(const prepare *p, dsm_err *err)
     dsm_corpus_stats s;
     dsm_corpus_get_stats(p->corpus, &s);
     if (s.documents == 0)
-        return dsm_fail(err, DSM_EFORMAT,
-                        "the corpus is empty: no document in the inputs (%llu empty, %llu bad lines)",
-                        (unsigned long long)s.empty, (unsigned long long)s.bad_lines);
+        return dsm_fail(
+            err, DSM_EFORMAT,
+            "the corpus is empty: no document in the inputs (%llu empty, %llu bad lines)",
+            (unsigned long long)s.empty, (unsigned long long)s.bad_lines);
     for (int i = 0; i < p->n_parts; i++)
         if (p->parts[i].info.documents == 0)
-            return dsm_fail(err, DSM_ERANGE,
-                            "valid fraction %g leaves the %s part of %llu documents empty; change it, "
-                            "or cut plain text with --split-blank-lines",
-                            p->o->valid_fraction, part_names[i], (unsigned long long)s.documents);
+            return dsm_fail(
+                err, DSM_ERANGE,
+                "valid fraction %g leaves the %s part of %llu documents empty; change it, "
+                "or cut plain text with --split-blank-lines",
+                p->o->valid_fraction, part_names[i], (unsigned long long)s.documents);
     return DSM_OK;
 }
 

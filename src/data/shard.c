@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The file is written front to back under a temporary name; only the header, which holds the counts and
- * the checksum, is filled in at the end. Documents never straddle shards. */
+/* The file is written front to back under a temporary name; only the header, which holds the counts
+ * and the checksum, is filled in at the end. Documents never straddle shards. */
 #include "data/shard.h"
 
 #include <assert.h>
@@ -9,7 +9,8 @@
 #include <string.h>
 #include <zlib.h>
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "shards are read in place, little endian");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "shards are read in place, little endian");
 
 static const char magic[8] = {'D', 'S', 'M', 'S', 'H', 'A', 'R', 'D'};
 enum { VERSION = 1, PACK_TOKENS = 1 << 15 };
@@ -48,7 +49,7 @@ static uint32_t width_for(uint32_t vocab)
     return vocab <= 65536 ? 2 : 4;
 }
 
-/* --- writing ------------------------------------------------------------------------------------ */
+/* --- writing -------------------------------------------------------------------------------- */
 
 static dsm_status put(dsm_shard_writer *w, const void *data, size_t n, dsm_err *err)
 {
@@ -71,8 +72,7 @@ dsm_status dsm_shard_begin(dsm_shard_writer *w, const char *path, const dsm_shar
     w->width = width_for(vocab->size);
     w->packed = malloc(PACK_TOKENS * sizeof(uint32_t));
     static const header blank;
-    dsm_status status =
-        w->packed ? DSM_OK : dsm_fail(err, DSM_ENOMEM, "%s: out of memory", path);
+    dsm_status status = w->packed ? DSM_OK : dsm_fail(err, DSM_ENOMEM, "%s: out of memory", path);
     if (status == DSM_OK) status = dsm_file_write(&w->file, &blank, sizeof blank, err);
     uint64_t table = (uint64_t)vocab->size * sizeof *vocab->n_bytes;
     if (status == DSM_OK) status = put(w, vocab->n_bytes, table, err);
@@ -146,23 +146,21 @@ static dsm_status put_header(dsm_shard_writer *w, dsm_err *err)
     };
     memcpy(h.magic, magic, sizeof magic);
     h.header_crc = header_crc(&h);
-    if (fseeko(w->file.file, 0, SEEK_SET) != 0)
-        return dsm_fail_errno(err, w->file.path, "write");
+    if (fseeko(w->file.file, 0, SEEK_SET) != 0) return dsm_fail_errno(err, w->file.path, "write");
     return dsm_file_write(&w->file, &h, sizeof h, err);
 }
 
 dsm_status dsm_shard_commit(dsm_shard_writer *w, dsm_err *err)
 {
     dsm_status status = put_padding(w, w->tokens * w->width, err);
-    if (status == DSM_OK)
-        status = put(w, w->documents, w->n_documents * sizeof *w->documents, err);
+    if (status == DSM_OK) status = put(w, w->documents, w->n_documents * sizeof *w->documents, err);
     if (status == DSM_OK) status = put_header(w, err);
     if (status == DSM_OK) status = dsm_file_commit(&w->file, err);
     dsm_shard_abandon(w);
     return status;
 }
 
-/* --- reading ------------------------------------------------------------------------------------ */
+/* --- reading -------------------------------------------------------------------------------- */
 
 static dsm_status bad_header(const char *path, const char *what, unsigned long long found,
                              unsigned long long expected, dsm_err *err)

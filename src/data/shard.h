@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One shard: the tokens of many documents in one memory-mapped file, with where each document begins
- * and how many bytes of text it was. Byte picture in docs/formats.md, "Token shards". */
+/* One shard: the tokens of many documents in one memory-mapped file, with where each document
+ * begins and how many bytes of text it was. Byte picture in docs/formats.md, "Token shards". */
 #ifndef DSMOE_DATA_SHARD_H
 #define DSMOE_DATA_SHARD_H
 
@@ -17,21 +17,21 @@ typedef struct dsm_shard_document {
 
 /* What the tokens mean, the same in every shard of a data set. */
 typedef struct dsm_shard_vocab {
-    uint64_t fingerprint;     /* of the tokenizer */
-    uint32_t size;            /* V, 1 … 2^31-1: ids are below it */
-    const uint16_t *n_bytes;  /* (V) text bytes of each token; 0 for BOS, EOS and other specials */
+    uint64_t fingerprint;    /* of the tokenizer */
+    uint32_t size;           /* V, 1 … 2^31-1: ids are below it */
+    const uint16_t *n_bytes; /* (V) text bytes of each token; 0 for BOS, EOS and other specials */
 } dsm_shard_vocab;
 
-/* --- writing: begin, add documents, commit (or abandon) ----------------------------------------- */
+/* --- writing: begin, add documents, commit (or abandon) ------------------------------------- */
 
 typedef struct dsm_shard_writer {
     dsm_file_writer file;
-    dsm_shard_vocab vocab;   /* borrowed */
+    dsm_shard_vocab vocab; /* borrowed */
     uint32_t width, crc;
     uint64_t tokens, text_bytes, token_bytes;
     dsm_shard_document *documents;
     size_t n_documents, cap_documents;
-    void *packed;            /* ids on their way to the file */
+    void *packed; /* ids on their way to the file */
 } dsm_shard_writer;
 
 dsm_status dsm_shard_begin(dsm_shard_writer *w, const char *path, const dsm_shard_vocab *vocab,
@@ -43,26 +43,27 @@ dsm_status dsm_shard_add(dsm_shard_writer *w, const int32_t *ids, size_t n, uint
 dsm_status dsm_shard_commit(dsm_shard_writer *w, dsm_err *err);
 void dsm_shard_abandon(dsm_shard_writer *w); /* accepts a zeroed struct */
 
-/* --- reading ------------------------------------------------------------------------------------ */
+/* --- reading -------------------------------------------------------------------------------- */
 
 typedef struct dsm_shard {
     dsm_map map;
     char *path;
-    uint32_t width;          /* bytes of one token: 2 or 4 */
-    dsm_shard_vocab vocab;   /* n_bytes points into the mapping */
+    uint32_t width;        /* bytes of one token: 2 or 4 */
+    dsm_shard_vocab vocab; /* n_bytes points into the mapping */
     uint64_t tokens, n_documents, text_bytes;
-    uint64_t token_bytes;    /* Σ n_bytes over the tokens */
+    uint64_t token_bytes;                /* Σ n_bytes over the tokens */
     const unsigned char *token;          /* (tokens) of width bytes */
     const dsm_shard_document *documents; /* (n_documents) */
 } dsm_shard;
 
-/* Map a shard; its header is checked, and its sizes against the file, so that no later read leaves the
- * mapping. Contents are checked where they are used (dsm_shard_copy) or all at once (dsm_shard_check). */
+/* Map a shard; its header is checked, and its sizes against the file, so that no later read leaves
+ * the mapping. Contents are checked where they are used (dsm_shard_copy) or all at once
+ * (dsm_shard_check). */
 dsm_status dsm_shard_open(dsm_shard *s, const char *path, dsm_err *err);
 void dsm_shard_close(dsm_shard *s); /* accepts a zeroed struct */
 
-/* ids[0 … n-1] = tokens first … first+n-1, which must exist (asserts). DSM_EFORMAT for an id that the
- * vocabulary does not have. */
+/* ids[0 … n-1] = tokens first … first+n-1, which must exist (asserts). DSM_EFORMAT for an id that
+ * the vocabulary does not have. */
 dsm_status dsm_shard_copy(const dsm_shard *s, uint64_t first, size_t n, int32_t *ids, dsm_err *err);
 
 /* Read everything: checksum, every id, the document index. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A file is read in chunks; a codec turns the chunk into output and says whether it stands at a place
- * where the data may end (between members or frames). An end anywhere else is a truncated file. */
+/* A file is read in chunks; a codec turns the chunk into output and says whether it stands at a
+ * place where the data may end (between members or frames). An end anywhere else is a truncated
+ * file. */
 #include "data/stream.h"
 
 #include "core/fs.h"
@@ -26,10 +27,10 @@ struct dsm_stream {
     const codec *codec;
     char *path;
     FILE *file;
-    uint64_t read;       /* bytes taken from the file */
+    uint64_t read; /* bytes taken from the file */
     bool file_ended;
-    bool may_end;        /* the decoder is between members */
-    size_t begin, end;   /* unread part of chunk */
+    bool may_end;      /* the decoder is between members */
+    size_t begin, end; /* unread part of chunk */
     z_stream gzip;
     ZSTD_DCtx *zstd;
     unsigned char chunk[CHUNK];
@@ -46,7 +47,7 @@ static dsm_status damaged(const dsm_stream *s, const char *what, dsm_err *err)
                     s->codec->name, (unsigned long long)dsm_stream_position(s), what);
 }
 
-/* --- plain ------------------------------------------------------------------------------------ */
+/* --- plain ---------------------------------------------------------------------------------- */
 
 static dsm_status plain_init(dsm_stream *s, dsm_err *err)
 {
@@ -70,7 +71,7 @@ static void plain_free(dsm_stream *s)
     (void)s;
 }
 
-/* --- gzip (RFC 1952): members follow each other; zero padding after the last is allowed -------- */
+/* --- gzip (RFC 1952): members follow each other; zero padding after the last is allowed ----- */
 
 static dsm_status gzip_init(dsm_stream *s, dsm_err *err)
 {
@@ -113,7 +114,7 @@ static void gzip_free(dsm_stream *s)
     inflateEnd(&s->gzip);
 }
 
-/* --- zstd (RFC 8878): frames follow each other -------------------------------------------------- */
+/* --- zstd (RFC 8878): frames follow each other ---------------------------------------------- */
 
 static dsm_status zstd_init(dsm_stream *s, dsm_err *err)
 {
@@ -143,7 +144,7 @@ static void zstd_free(dsm_stream *s)
     ZSTD_freeDCtx(s->zstd);
 }
 
-/* ------------------------------------------------------------------------------------------------ */
+/* -------------------------------------------------------------------------------------------- */
 
 static const codec codecs[] = {
     {".gz", "gzip", gzip_init, gzip_decode, gzip_free},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The bytes of one file in order, decompressed on the way: plain, gzip (several members) or zstd
- * (several frames, windows up to 2 GiB). What the name's ending says is what the content must be. */
+ * (several frames, windows up to 2 GiB). The content must be what the name's ending says. */
 #ifndef DSMOE_DATA_STREAM_H
 #define DSMOE_DATA_STREAM_H
 
@@ -14,8 +14,8 @@ typedef struct dsm_stream dsm_stream;
 dsm_status dsm_stream_open(dsm_stream **out, const char *path, dsm_err *err);
 void dsm_stream_close(dsm_stream *s); /* accepts NULL */
 
-/* Up to cap bytes to out; *n = 0 only at the end. Truncated or damaged data is DSM_EFORMAT naming the
- * file and the compressed bytes read. */
+/* Up to cap bytes to out; *n = 0 only at the end. Truncated or damaged data is DSM_EFORMAT naming
+ * the file and the compressed bytes read. */
 dsm_status dsm_stream_read(dsm_stream *s, void *out, size_t cap, size_t *n, dsm_err *err);
 
 /* Bytes of the file consumed so far, before decompression. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What fuzz targets share. A target defines LLVMFuzzerTestOneInput and asserts what must hold for any
- * input; crashes and sanitizer reports are the other failures. */
+/* What fuzz targets share. A target defines LLVMFuzzerTestOneInput and asserts what must hold for
+ * any input; crashes and sanitizer reports are the other failures. */
 #ifndef DSMOE_TESTS_FUZZ_H
 #define DSMOE_TESTS_FUZZ_H
 
@@ -11,8 +11,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Path of a file that holds data and whose name ends in `ending`, for parsers that take a path; the text
- * is borrowed until the next call, the file is rewritten by it. The folder is removed at exit. */
+/* Path of a file that holds data and whose name ends in `ending`, for parsers that take a path; the
+ * text is borrowed until the next call, the file is rewritten by it. It is removed at exit. */
 const char *fuzz_scratch(const char *ending, const uint8_t *data, size_t size);
 
 /* Like assert, but in every build. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A corpus file of any kind: the first byte chooses the ending and the options, the rest is the file.
- * Whatever comes in, documents that come out are not empty and valid UTF-8, and the counts agree. */
+/* A corpus file of any kind: the first byte chooses the ending and the options, the rest is the
+ * file. Whatever comes in, documents that come out are not empty and valid UTF-8, and the counts
+ * agree. */
 #include "fuzz.h"
 
 #include "core/buf.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A token shard. Its checksums are made to fit first (when the first byte is even), or nothing behind them
- * would ever be reached. A shard that opens can be read everywhere; ids that come out are in range. */
+/* A token shard. Its checksums are made to fit first (when the first byte is even), or nothing
+ * behind them would ever be reached. A shard that opens can be read everywhere; ids that come out
+ * are in range. */
 #include "fuzz.h"
 
 #include "data/shard.h"

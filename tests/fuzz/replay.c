@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Run a fuzz target over the files of the folders named: what builds without libFuzzer link. The name of
- * each input is printed before it runs, so that the last line of a crash names the culprit. */
+/* Run a fuzz target over the files of the folders named: what builds without libFuzzer link. The
+ * name of each input is printed before it runs, so the last line of a crash names the culprit. */
 #include "fuzz.h"
 
 #include "core/fs.h"

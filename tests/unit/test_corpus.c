@@ -13,7 +13,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-/* --- helpers ------------------------------------------------------------------------------------ */
+/* --- helpers -------------------------------------------------------------------------------- */
 
 /* All documents of one path, each followed by "|"; the last place and the counts if asked for. */
 static dsm_status gather(dsm_buf *out, const char *path, const dsm_corpus_options *o,
@@ -84,7 +84,7 @@ static void add_zstd(dsm_buf *out, const void *data, size_t n)
     out->len += got;
 }
 
-/* --- plain text --------------------------------------------------------------------------------- */
+/* --- plain text ----------------------------------------------------------------------------- */
 
 static void a_text_file_is_one_document(void **state)
 {
@@ -110,9 +110,12 @@ static void invalid_utf8_is_repaired_and_counted(void **state)
     dsm_err err = {0};
     dsm_buf out = {0};
     dsm_corpus_stats stats;
-    const char *path = file(*state, "bad.txt", "a\xFF" "b\xE4\xBD");
+    const char *path = file(*state, "bad.txt",
+                            "a\xFF"
+                            "b\xE4\xBD");
     assert_ok(gather(&out, path, NULL, &stats, &err));
-    assert_string_equal(out.data, "a\xEF\xBF\xBD" "b\xEF\xBF\xBD|");
+    assert_string_equal(out.data, "a\xEF\xBF\xBD"
+                                  "b\xEF\xBF\xBD|");
     assert_int_equal(stats.repaired, 1);
     assert_int_equal(stats.documents, 1);
     assert_int_equal(stats.bytes, 8);
@@ -129,14 +132,14 @@ static void binary_and_foreign_files_are_refused(void **state)
     expect_failure(test_path(*state, "missing.txt"), DSM_ENOTFOUND, "cannot open");
 }
 
-/* --- jsonl -------------------------------------------------------------------------------------- */
+/* --- jsonl ---------------------------------------------------------------------------------- */
 
 static void jsonl_gives_one_field_per_line(void **state)
 {
     dsm_corpus_options o;
     dsm_corpus_defaults(&o);
-    expect(file(*state, "a.jsonl", "{\"text\":\"x\",\"meta\":{\"s\":1}}\n\n{\"text\":\"y\\n\"}"), NULL,
-           "x|y\n|");
+    expect(file(*state, "a.jsonl", "{\"text\":\"x\",\"meta\":{\"s\":1}}\n\n{\"text\":\"y\\n\"}"),
+           NULL, "x|y\n|");
     expect(file(*state, "crlf.json", "{\"text\":\"x\"}\r\n \r\n"), NULL, "x|");
     o.text_field = "content";
     expect(file(*state, "b.jsonl", "{\"content\":\"\\u4f60\\ud83d\\ude00\"}\n"), &o,
@@ -166,7 +169,8 @@ static void a_zero_byte_in_a_string_survives(void **state)
 {
     dsm_err err = {0};
     dsm_buf out = {0};
-    assert_ok(gather(&out, file(*state, "nul.jsonl", "{\"text\":\"a\\u0000b\"}"), NULL, NULL, &err));
+    assert_ok(
+        gather(&out, file(*state, "nul.jsonl", "{\"text\":\"a\\u0000b\"}"), NULL, NULL, &err));
     assert_int_equal(out.len, 4);
     assert_memory_equal(out.data, "a\0b|", 4);
     dsm_buf_free(&out);
@@ -197,7 +201,8 @@ static void bad_lines_can_be_skipped_and_counted(void **state)
     dsm_corpus_options o;
     dsm_corpus_defaults(&o);
     o.skip_bad_lines = true;
-    const char *path = file(*state, "bad.jsonl", "{\"text\":\"a\"}\n{\n{\"x\":1}\n{\"text\":\"b\"}\n{\"te");
+    const char *path =
+        file(*state, "bad.jsonl", "{\"text\":\"a\"}\n{\n{\"x\":1}\n{\"text\":\"b\"}\n{\"te");
     assert_ok(gather(&out, path, &o, &stats, &err));
     assert_string_equal(out.data, "a|b|");
     assert_int_equal(stats.bad_lines, 3);
@@ -223,13 +228,14 @@ static void places_name_file_and_line(void **state)
     dsm_corpus_close(c);
 }
 
-/* --- long lines, compression -------------------------------------------------------------------- */
+/* --- long lines, compression ---------------------------------------------------------------- */
 
 /* Lines longer than the reader's chunk, and lines that end just at its edges. */
 static void lines_of_any_length_arrive_whole(void **state)
 {
     dsm_err err = {0};
-    static const size_t lengths[] = {1, (1 << 18) - 13, (1 << 18) - 12, 1 << 18, 3 << 18, 700001, 5};
+    static const size_t lengths[] = {1, (1 << 18) - 13, (1 << 18) - 12, 1 << 18, 3 << 18, 700001,
+                                     5};
     dsm_buf text = {0}, expected = {0}, out = {0};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         dsm_buf_str(&text, "{\"text\":\"");
@@ -333,7 +339,7 @@ static void zstd_windows_may_be_long(void **state)
     free(packed);
 }
 
-/* --- folders ------------------------------------------------------------------------------------ */
+/* --- folders -------------------------------------------------------------------------------- */
 
 static void folders_are_walked_in_order_of_names(void **state)
 {
@@ -351,7 +357,7 @@ static void folders_are_walked_in_order_of_names(void **state)
     expect_failure(test_path(*state, "none"), DSM_ENOTFOUND, "no file here ends in");
 }
 
-/* ------------------------------------------------------------------------------------------------ */
+/* -------------------------------------------------------------------------------------------- */
 
 static int make_dir(void **state)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* data/loader: every sequence once an epoch, targets shifted by one, bytes that add up, shares that hold,
- * a cursor that goes on exactly. */
+/* data/loader: every sequence once an epoch, targets shifted by one, bytes that add up, shares that
+ * hold, a cursor that goes on exactly. */
 #include "support/support.h"
 
 #include "data/dataset.h"
@@ -62,7 +62,7 @@ static int32_t deal(dsm_loader *l, uint64_t *bytes)
     return tokens[0];
 }
 
-/* --- one source --------------------------------------------------------------------------------- */
+/* --- one source ----------------------------------------------------------------------------- */
 
 static void unshuffled_sequences_follow_the_text(void **state)
 {
@@ -154,7 +154,7 @@ static void bytes_are_apportioned_when_tokens_do_not_spell_the_text(void **state
     dsm_loader_close(l);
 }
 
-/* --- several sources ---------------------------------------------------------------------------- */
+/* --- several sources ------------------------------------------------------------------------ */
 
 static void shares_hold_at_every_moment(void **state)
 {
@@ -220,7 +220,7 @@ static void sources_must_fit_each_other(void **state)
     assert_fails(dsm_loader_open(&l, s, 1, T, 5, true, &err), DSM_ENOTFOUND, "nowhere/data.json");
 }
 
-/* ------------------------------------------------------------------------------------------------ */
+/* -------------------------------------------------------------------------------------------- */
 
 static int make_dir(void **state)
 {

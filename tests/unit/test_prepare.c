@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* data/prepare: text goes in, the same text can be read back out of the shards, document by document, in
- * order, whatever the threads; failures leave nothing behind. */
+/* data/prepare: text goes in, the same text can be read back out of the shards, document by
+ * document, in order, whatever the threads; failures leave nothing behind. */
 #include "support/support.h"
 
 #include "core/buf.h"
@@ -18,7 +18,8 @@ typedef struct fixture {
     dsm_tokenizer *tokenizer; /* bytes, some merges, BOS 0 and EOS 1 */
 } fixture;
 
-/* Document i: words, digits, Chinese, a special token's text. Documents i and i + DISTINCT are equal. */
+/* Document i: words, digits, Chinese, a special token's text. Documents i and i + DISTINCT are
+ * equal. */
 static void document(dsm_buf *out, int i)
 {
     i %= DISTINCT;
@@ -107,7 +108,8 @@ static char *decode(const fixture *f, const dsm_shard *s, uint64_t i, bool bos)
     assert_ok(dsm_shard_copy(s, first, n, ids, &err));
     assert_int_equal(ids[n - 1], dsm_tokenizer_eos(f->tokenizer));
     if (bos) assert_int_equal(ids[0], dsm_tokenizer_bos(f->tokenizer));
-    assert_ok(dsm_tokenizer_decode(f->tokenizer, ids + bos, n - 1 - bos, false, &text, &bytes, &err));
+    assert_ok(
+        dsm_tokenizer_decode(f->tokenizer, ids + bos, n - 1 - bos, false, &text, &bytes, &err));
     assert_int_equal(bytes, s->documents[i].text_bytes);
     char *copy = strndup(text, bytes);
     free(text);
@@ -115,7 +117,7 @@ static char *decode(const fixture *f, const dsm_shard *s, uint64_t i, bool bos)
     return copy;
 }
 
-/* --- tests -------------------------------------------------------------------------------------- */
+/* --- tests ---------------------------------------------------------------------------------- */
 
 static void every_document_can_be_read_back_in_order(void **state)
 {
@@ -207,7 +209,8 @@ static void threads_do_not_change_the_files(void **state)
         o.out_dir = test_path(f->dir, names[n - 1]);
         assert_ok(prepare(f, &o, NULL, NULL, &err));
     }
-    assert_same_file(test_path(f->dir, "one/shard-00000.bin"), test_path(f->dir, "two/shard-00000.bin"));
+    assert_same_file(test_path(f->dir, "one/shard-00000.bin"),
+                     test_path(f->dir, "two/shard-00000.bin"));
     assert_same_file(test_path(f->dir, "one/shard-00000.bin"),
                      test_path(f->dir, "three/shard-00000.bin"));
 }
@@ -232,11 +235,12 @@ static void skipped_lines_do_not_fail_a_batch(void **state)
     assert_int_equal(stats.bad_lines, 1);
 }
 
-static void fails(const fixture *f, const dsm_prepare_options *o, const char *input, dsm_status code,
-                  const char *message)
+static void fails(const fixture *f, const dsm_prepare_options *o, const char *input,
+                  dsm_status code, const char *message)
 {
     dsm_err err = {0};
-    assert_fails(dsm_data_prepare(f->tokenizer, &input, 1, o, NULL, NULL, NULL, &err), code, message);
+    assert_fails(dsm_data_prepare(f->tokenizer, &input, 1, o, NULL, NULL, NULL, &err), code,
+                 message);
     assert_false(dsm_fs_exists(test_path(f->dir, "never")));
     assert_false(dsm_fs_exists(test_path(f->dir, "never.partial")));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* data/shard, data/dataset, data/staging: what is written is read back; damage is refused; folders appear
- * whole or not at all. */
+/* data/shard, data/dataset, data/staging: what is written is read back; damage is refused; folders
+ * appear whole or not at all. */
 #include "support/support.h"
 
 #include "data/dataset.h"
@@ -46,7 +46,7 @@ static void write_shard(const char *path, uint32_t size, int n_documents)
     assert_ok(dsm_shard_commit(&w, &err));
 }
 
-/* --- one shard ---------------------------------------------------------------------------------- */
+/* --- one shard ------------------------------------------------------------------------------ */
 
 static void round_trip(const char *dir, uint32_t size, uint32_t width)
 {
@@ -94,7 +94,7 @@ static void an_empty_shard_is_a_shard(void **state)
     dsm_shard_close(&s);
 }
 
-/* --- damage ------------------------------------------------------------------------------------- */
+/* --- damage --------------------------------------------------------------------------------- */
 
 static void a_cut_shard_is_refused_at_any_length(void **state)
 {
@@ -168,10 +168,11 @@ static void other_files_are_no_shards(void **state)
     const char *path = test_path(*state, "zeros.bin");
     test_write_file(path, zeros, sizeof zeros);
     assert_fails(dsm_shard_open(&s, path, &err), DSM_EFORMAT, "not a token shard");
-    assert_fails(dsm_shard_open(&s, test_path(*state, "none.bin"), &err), DSM_ENOTFOUND, "none.bin");
+    assert_fails(dsm_shard_open(&s, test_path(*state, "none.bin"), &err), DSM_ENOTFOUND,
+                 "none.bin");
 }
 
-/* --- a data set --------------------------------------------------------------------------------- */
+/* --- a data set ----------------------------------------------------------------------------- */
 
 /* Documents of 10 tokens whose ids count up, cut into shards of at least shard_tokens. */
 static void write_set(const char *dir, int n_documents, uint64_t shard_tokens, dsm_data_info *info)
@@ -241,15 +242,17 @@ static void a_damaged_set_names_what_is_wrong(void **state)
     damage_set(dir, "data.json", NULL, DSM_ENOTFOUND, "data.json: cannot open");
     damage_set(dir, "data.json", "", DSM_EFORMAT, "data.json: line");
     damage_set(dir, "data.json", "{\"format\":\"x\"}", DSM_EFORMAT, "expected \"dsmoe-data\"");
-    damage_set(dir, "data.json",
-               "{\"format\":\"dsmoe-data\",\"version\":1,\"vocab_size\":300,\"documents\":1,\"tokens\":1,"
-               "\"bytes\":1,\"tokenizer_fingerprint\":\"zz\"}",
-               DSM_EFORMAT, "expected 16 hex digits");
-    damage_set(dir, "data.json",
-               "{\"format\":\"dsmoe-data\",\"version\":1,\"vocab_size\":300,\"documents\":1,\"tokens\":1,"
-               "\"bytes\":1,\"tokenizer_fingerprint\":\"00000000feed6019\","
-               "\"shards\":[{\"file\":\"../x\"}]}",
-               DSM_EFORMAT, "is no file name");
+    damage_set(
+        dir, "data.json",
+        "{\"format\":\"dsmoe-data\",\"version\":1,\"vocab_size\":300,\"documents\":1,\"tokens\":1,"
+        "\"bytes\":1,\"tokenizer_fingerprint\":\"zz\"}",
+        DSM_EFORMAT, "expected 16 hex digits");
+    damage_set(
+        dir, "data.json",
+        "{\"format\":\"dsmoe-data\",\"version\":1,\"vocab_size\":300,\"documents\":1,\"tokens\":1,"
+        "\"bytes\":1,\"tokenizer_fingerprint\":\"00000000feed6019\","
+        "\"shards\":[{\"file\":\"../x\"}]}",
+        DSM_EFORMAT, "is no file name");
     damage_set(dir, "shard-00001.bin", NULL, DSM_ENOTFOUND, "shard-00001.bin");
     damage_set(dir, "shard-00001.bin", "short", DSM_EFORMAT, "truncated");
     assert_ok(dsm_data_get_info(&info, dir, &err));
@@ -260,11 +263,12 @@ static void a_damaged_set_names_what_is_wrong(void **state)
     assert_ok(dsm_fs_read(&first, test_path(*state, "other/shard-00000.bin"), 1 << 20, &err));
     snprintf(path, sizeof path, "%s/shard-00001.bin", dir);
     test_write_file(path, first.data, first.len);
-    assert_fails(dsm_data_get_info(&info, dir, &err), DSM_EFORMAT, "found 30 tokens in 3 documents");
+    assert_fails(dsm_data_get_info(&info, dir, &err), DSM_EFORMAT,
+                 "found 30 tokens in 3 documents");
     dsm_buf_free(&first);
 }
 
-/* --- staging ------------------------------------------------------------------------------------ */
+/* --- staging -------------------------------------------------------------------------------- */
 
 static void a_folder_appears_by_one_rename(void **state)
 {
@@ -302,7 +306,7 @@ static void what_a_killed_process_left_is_cleared(void **state)
                  "cannot create folder");
 }
 
-/* ------------------------------------------------------------------------------------------------ */
+/* -------------------------------------------------------------------------------------------- */
 
 static int make_dir(void **state)
 {
