@@ -198,8 +198,7 @@ static dsm_status flush_output(dsm_err *err)
 
 int main(int argc, char **argv)
 {
-    signal(SIGPIPE,
-           SIG_IGN); /* writing to a closed pipe, or past a size limit, is an error to report */
+    signal(SIGPIPE, SIG_IGN); /* a failed write is reported, not deadly */
     signal(SIGXFSZ, SIG_IGN);
     dsm_log_set(log_to_stderr, NULL);
     dsm_err err = {0};
