@@ -12,8 +12,43 @@
 extern "C" {
 #endif
 
-/* --- bench train: real optimiser steps on random tokens -----------------------------------------
- */
+/* --- bench machine: the ceilings --------------------------------------------------------------- */
+
+typedef struct dsm_bench_rate {
+    const char *name, *unit; /* "FP32 FMA", "Gop/s"; static */
+    double one, all;         /* on one thread; on all of them */
+} dsm_bench_rate;
+
+enum { DSM_BENCH_RATES = 8 };
+
+typedef struct dsm_bench_machine {
+    dsm_bench_rate rate[DSM_BENCH_RATES]; /* multiply-add of each kind the CPU has, then memory */
+    int n_rates, threads;
+} dsm_bench_machine;
+
+/* About two seconds and 1 GiB. n_threads 0: all cores. Errors: no memory. */
+dsm_status dsm_bench_machine_run(dsm_bench_machine *out, int n_threads, unsigned cpu_flags,
+                                 dsm_err *err);
+
+/* --- bench kernels: every slot at the shapes of training ---------------------------------------- */
+
+typedef struct dsm_bench_kernel {
+    const char *slot, *variant, *unit; /* "linear", "avx512 tiled", "GFLOP/s" or "GB/s"; static */
+    char shape[64];
+    double seconds;       /* best of several */
+    double rate, ceiling; /* in `unit`; the ceiling was measured beside it */
+    double share;         /* rate / ceiling; above 1 where the data fit a cache */
+} dsm_bench_kernel;
+
+/* Measure the shapes of `model` ("tiny" or "small": those of the training benchmark) and hand each row
+ * to `row` as it is done. slot: only rows of this slot, or NULL.
+ * Errors: DSM_EUSAGE naming the models or slots there are; no memory. */
+dsm_status dsm_bench_kernels_run(const char *model, const char *slot, int n_threads,
+                                 unsigned cpu_flags,
+                                 void (*row)(void *arg, const dsm_bench_kernel *k), void *arg,
+                                 dsm_err *err);
+
+/* --- bench train: real optimiser steps on random tokens ----------------------------------------- */
 
 typedef struct dsm_bench_train_options {
     const char *config;         /* config.json, or the folder that holds one */

@@ -4,6 +4,7 @@
  * Method: random tokens, the trainer's own step (forward, backward, clip, AdamW), one step to touch
  * all memory, then `steps` timed ones. A step's time is wall time around the step alone. The figure
  * is the median; parts are means over the timed steps, "other" what no part claims. */
+#include "bench/ceilings.h"
 #include "core/clock.h"
 #include "core/rng.h"
 #include "dsmoe/bench.h"
@@ -172,6 +173,8 @@ static void summarise(bench *b, dsm_bench_train *out)
     out->best_tokens_per_s = tokens / b->seconds[0];
     out->flops_per_token = dsm_model_train_flops(b->model, b->options.seq_len);
     out->gflops = out->flops_per_token * out->tokens_per_s * 1e-9;
+    out->peak_gflops = dsm_ceiling_fp32(&b->x, b->options.cpu_flags);
+    out->peak_share = out->gflops / out->peak_gflops;
     out->peak_rss_bytes = peak_rss();
     out->threads = dsm_pool_threads(b->x.pool);
     snprintf(out->gemm, sizeof out->gemm, "%s", b->kernels.variant[DSM_SLOT_linear]);

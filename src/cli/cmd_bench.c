@@ -10,7 +10,17 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: dsmoe bench train CONFIG.json --seq N --batch N [--steps N] [--micro N]\n"
+    "usage: dsmoe bench machine\n"
+    "       dsmoe bench kernels [tiny|small] [--slot NAME]\n"
+    "       dsmoe bench train CONFIG.json --seq N --batch N [--steps N] [--micro N]\n"
+    "\n"
+    "machine measures the ceilings: multiply-adds of each kind, reading and copying memory, on one\n"
+    "thread and on all.\n"
+    "\n"
+    "kernels measures every kernel at the shapes of a training step of the tiny or small (default)\n"
+    "benchmark model, beside the ceiling it runs into.\n"
+    "\n"
+    "  --slot NAME                only this kernel (names: dsmoe info --kernels)\n"
     "\n"
     "train runs the trainer's own step (forward, backward, clip, AdamW) on random tokens: one step "
     "to\n"
@@ -22,6 +32,59 @@ static const char help[] =
     "  --batch N                  sequences of a step (required)\n"
     "  --steps N                  timed steps (5)\n"
     "  --micro N                  sequences computed at once (all)\n";
+
+/* --- machine ---------------------------------------------------------------------------------- */
+
+static json_t *machine_json(const dsm_bench_machine *m)
+{
+    json_t *o = json_pack("{s:i}", "threads", m->threads);
+    for (int i = 0; i < m->n_rates; i++)
+        json_object_set_new(o, m->rate[i].name,
+                            json_pack("{s:s, s:f, s:f}", "unit", m->rate[i].unit, "one_thread",
+                                      m->rate[i].one, "all_threads", m->rate[i].all));
+    return o;
+}
+
+static dsm_status bench_machine(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
+{
+    dsm_bench_machine m;
+    if (argc > 0) return dsm_fail(err, DSM_EUSAGE, "found %s, expected no arguments", argv[0]);
+    DSM_TRY(dsm_bench_machine_run(&m, cli->threads, cli->cpu_flags, err));
+    if (cli->json) return dsm_print_json(machine_json(&m), err);
+    printf("%-12s %10s  %d thread%s\n", "", "1 thread", m.threads, m.threads == 1 ? "" : "s");
+    for (int i = 0; i < m.n_rates; i++)
+        printf("%-12s %10.1f %10.1f  %s\n", m.rate[i].name, m.rate[i].one, m.rate[i].all,
+               m.rate[i].unit);
+    return DSM_OK;
+}
+
+/* --- kernels ---------------------------------------------------------------------------------- */
+
+static void print_kernel(void *arg, const dsm_bench_kernel *k)
+{
+    const dsm_cli *cli = arg;
+    if (!cli->json) {
+        printf("%-14s %-36s %9.3f ms %8.1f %-7s %5.1f %% of %6.1f  %s\n", k->slot, k->shape,
+               k->seconds * 1e3, k->rate, k->unit, 100 * k->share, k->ceiling, k->variant);
+        fflush(stdout);
+        return;
+    }
+    json_t *o = json_pack("{s:s, s:s, s:s, s:f, s:f, s:s, s:f, s:f}", "slot", k->slot, "variant",
+                          k->variant, "shape", k->shape, "seconds", k->seconds, "rate", k->rate,
+                          "unit", k->unit, "ceiling", k->ceiling, "share", k->share);
+    (void)dsm_print_json(o, NULL); /* main notices output that cannot be written */
+}
+
+static dsm_status bench_kernels(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
+{
+    const char *slot = NULL;
+    const dsm_opt opts[] = {{"slot", DSM_OPT_STRING, &slot, 0, 0, ""}};
+    int n;
+    DSM_TRY(dsm_opts_parse(opts, sizeof opts / sizeof *opts, argc, argv, &n, err));
+    if (n > 1) return dsm_fail(err, DSM_EUSAGE, "found %d models, expected tiny or small", n);
+    return dsm_bench_kernels_run(n == 1 ? argv[0] : "small", slot, cli->threads, cli->cpu_flags,
+                                 print_kernel, (void *)(uintptr_t)cli, err);
+}
 
 /* --- train ------------------------------------------------------------------------------------ */
 
@@ -100,6 +163,8 @@ static const struct {
     const char *name;
     dsm_status (*run)(const dsm_cli *cli, int argc, char **argv, dsm_err *err);
 } kinds[] = {
+    {"machine", bench_machine},
+    {"kernels", bench_kernels},
     {"train", bench_train},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };

@@ -13,6 +13,7 @@ DSM_KERNEL_LIST(X)
 TILED_LIST(X)
 #undef X
 extern const dsm_tile dsm_tile_avx2, dsm_tile_avx512;
+extern const dsm_peak dsm_peaks_avx2[1], dsm_peaks_avx512[4];
 
 static void note_tile(dsm_kernels *k, const dsm_tile *t)
 {
@@ -47,4 +48,14 @@ void dsm_kernels_x86(dsm_kernels *k, unsigned flags)
 {
     if (flags & DSM_CPU_AVX2) kernels_avx2(k);
     if (flags & DSM_CPU_AVX512) kernels_avx512(k);
+}
+
+int dsm_peaks_x86(const dsm_peak *out[DSM_MAX_PEAKS], unsigned flags)
+{
+    int n = 0;
+    for (int i = 0; i < 4; i++)
+        if ((flags & dsm_peaks_avx512[i].flags) == dsm_peaks_avx512[i].flags)
+            out[n++] = &dsm_peaks_avx512[i];
+    if (n == 0 && (flags & DSM_CPU_AVX2)) out[n++] = &dsm_peaks_avx2[0];
+    return n;
 }

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* How each ceiling is measured: one loop per worker (arithmetic) or per megabyte (memory), wall time
+ * around the whole, the best of TRIES. */
+#include "bench/ceilings.h"
+
+#include "core/clock.h"
+#include "kernels/chunk.h"
+
+#include <stdint.h>
+#include <string.h>
+
+enum { TRIES = 5, PIECE = 1 << 20 };
+
+/* Best rate of running fn over n_items: amount per second, in 1e9. */
+static double best_rate(const dsm_exec *x, int64_t n_items, dsm_pool_fn fn, void *arg, double amount)
+{
+    double best = 0;
+    for (int i = 0; i < TRIES; i++) {
+        double start = dsm_clock();
+        dsm_pool_run(x->pool, n_items, fn, arg);
+        double rate = amount / (dsm_clock() - start) * 1e-9;
+        if (rate > best) best = rate;
+    }
+    return best;
+}
+
+/* ---- arithmetic ------------------------------------------------------------------------------- */
+
+typedef struct ops_run {
+    const dsm_peak *peak;
+    int64_t iterations;
+} ops_run;
+
+static void run_ops(void *arg, int64_t item, int worker)
+{
+    const ops_run *r = arg;
+    volatile float kept = r->peak->run(r->iterations);
+    (void)kept, (void)item, (void)worker;
+}
+
+double dsm_ceiling_ops(const dsm_exec *x, const dsm_peak *peak)
+{
+    const double per_item = 1e9; /* operations: long against handing out an item */
+    int64_t items = 2 * dsm_pool_threads(x->pool);
+    ops_run r = {peak, (int64_t)(per_item / peak->ops)};
+    return best_rate(x, items, run_ops, &r, per_item * (double)items);
+}
+
+double dsm_ceiling_fp32(const dsm_exec *x, unsigned cpu_flags)
+{
+    const dsm_peak *peak[DSM_MAX_PEAKS];
+    dsm_peaks(peak, cpu_flags);
+    return dsm_ceiling_ops(x, peak[0]);
+}
+
+/* ---- memory ----------------------------------------------------------------------------------- */
+
+typedef struct memory_run {
+    unsigned char *to;
+    const unsigned char *from;
+    size_t bytes;
+} memory_run;
+
+static void run_read(void *arg, int64_t item, int worker)
+{
+    const memory_run *r = arg;
+    dsm_range c = dsm_chunk((int64_t)r->bytes, PIECE, item);
+    const uint64_t *p = (const void *)(r->from + c.begin);
+    int64_t n = (c.end - c.begin) / (int64_t)sizeof *p, i = 0;
+    uint64_t sum[8] = {0};
+    for (; i + 8 <= n; i += 8)
+        for (int j = 0; j < 8; j++)
+            sum[j] += p[i + j];
+    volatile uint64_t kept = sum[0] + sum[1] + sum[2] + sum[3] + sum[4] + sum[5] + sum[6] + sum[7];
+    (void)kept, (void)worker;
+}
+
+static void run_copy(void *arg, int64_t item, int worker)
+{
+    const memory_run *r = arg;
+    dsm_range c = dsm_chunk((int64_t)r->bytes, PIECE, item);
+    memcpy(r->to + c.begin, r->from + c.begin, (size_t)(c.end - c.begin));
+    (void)worker;
+}
+
+double dsm_ceiling_read(const dsm_exec *x, const void *buf, size_t bytes)
+{
+    memory_run r = {NULL, buf, bytes};
+    return best_rate(x, dsm_chunk_count((int64_t)bytes, PIECE), run_read, &r, (double)bytes);
+}
+
+double dsm_ceiling_copy(const dsm_exec *x, void *buf, size_t bytes)
+{
+    unsigned char *half = buf;
+    memory_run r = {half + bytes / 2, half, bytes / 2};
+    return best_rate(x, dsm_chunk_count((int64_t)r.bytes, PIECE), run_copy, &r, (double)bytes);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* The ceilings of AVX-512: 16 independent chains of each kind of multiply-add. The extensions are
+ * turned on per function; whoever calls checks their flags. */
+#include "kernels/kernels.h"
+#include "kernels/peak.h"
+
+#include <immintrin.h>
+
+enum { CHAINS = 16 };
+
+/* Define run_<kind>: start every chain, step it n times, add the chains up. */
+#define RUN(kind, isa, vector, first, step, add, lowest)                                           \
+    __attribute__((target(isa))) static float run_##kind(int64_t n)                                \
+    {                                                                                              \
+        vector sum[CHAINS];                                                                        \
+        _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) sum[c] = first;                  \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++)                              \
+            {                                                                                      \
+                sum[c] = step;                                                                     \
+                __asm__("" : "+v"(sum[c])); /* each step is done, none is folded */                \
+            }                                                                                      \
+        }                                                                                          \
+        _Pragma("GCC unroll 16") for (int c = 1; c < CHAINS; c++) sum[0] = add(sum[0], sum[c]);    \
+        return (float)lowest(sum[0]);                                                              \
+    }
+
+/* Halves by their bits: ISO C has no such type. */
+#define HALVES(bits)   _mm512_castsi512_ph(_mm512_set1_epi16(bits))
+#define LOWEST_HALF(v) _mm512_cvtsi512_si32(_mm512_castph_si512(v))
+
+RUN(fp32, "avx512f", __m512, _mm512_set1_ps((float)c),
+    _mm512_fmadd_ps(sum[c], _mm512_set1_ps(0.5f), _mm512_set1_ps(1)), _mm512_add_ps,
+    _mm512_cvtss_f32)
+RUN(fp16, "avx512fp16", __m512h, _mm512_castsi512_ph(_mm512_set1_epi16((short)c)),
+    _mm512_fmadd_ph(sum[c], HALVES(0x3800), HALVES(0x3C00)), _mm512_add_ph, LOWEST_HALF)
+RUN(bf16, "avx512bf16", __m512, _mm512_set1_ps((float)c),
+    _mm512_dpbf16_ps(sum[c], (__m512bh)_mm512_set1_epi16(0x3F80), (__m512bh)_mm512_set1_epi16(0x3F00)),
+    _mm512_add_ps, _mm512_cvtss_f32)
+RUN(int8, "avx512vnni", __m512i, _mm512_set1_epi32(c),
+    _mm512_dpbusd_epi32(sum[c], _mm512_set1_epi8(1), _mm512_set1_epi8(2)), _mm512_add_epi32,
+    _mm512_cvtsi512_si32)
+
+extern const dsm_peak dsm_peaks_avx512[4];
+const dsm_peak dsm_peaks_avx512[4] = {
+    {"FP32 FMA", DSM_CPU_AVX512, 2.0 * 16 * CHAINS, run_fp32},
+    {"FP16 FMA", DSM_CPU_AVX512 | DSM_CPU_AVX512_FP16, 2.0 * 32 * CHAINS, run_fp16},
+    {"BF16 dot", DSM_CPU_AVX512 | DSM_CPU_AVX512_BF16, 2.0 * 32 * CHAINS, run_bf16},
+    {"INT8 dot", DSM_CPU_AVX512 | DSM_CPU_AVX512_VNNI, 2.0 * 64 * CHAINS, run_int8},
+};
