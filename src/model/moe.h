@@ -11,8 +11,7 @@
 #include "model/dispatch.h"
 #include "model/ffn.h"
 
-/* What forward leaves; pick and gate of `route` are the layer's own even when the rest is shared.
- */
+/* What forward leaves; pick and gate of `route` stay the layer's own when the rest is shared. */
 typedef struct dsm_moe_act {
     dsm_route route; /* logit, score (R, E), pick, gate (R, K) */
     dsm_dispatch dispatch;
