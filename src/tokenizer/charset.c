@@ -2,6 +2,7 @@
 #include "tokenizer/charset.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void dsm_charset_add(dsm_charset *s, uint32_t low, uint32_t high)
 {
@@ -57,30 +58,38 @@ static int larger_first(const void *a, const void *b)
     return x->low < y->low ? -1 : x->low > y->low;
 }
 
-static bool writable(const dsm_charset *s, uint32_t c)
+/* The first code point at or after c whose membership is `in`, DSM_CODE_POINTS if there is none. */
+static uint32_t next_with(const dsm_charset *s, uint32_t c, bool in)
 {
-    return (c < 0xD800 || c > 0xDFFF) && dsm_charset_has(s, c); /* no surrogates in UTF-8 */
+    const unsigned char skip = in ? 0x00 : 0xFF; /* eight that are not */
+    while (c < DSM_CODE_POINTS && dsm_charset_has(s, c) != in)
+        c += (c & 7) == 0 && s->bits[c >> 3] == skip ? 8 : 1;
+    return c;
 }
 
-void dsm_charset_write(const dsm_charset *s, dsm_buf *out)
+/* UTF-8 has no surrogates, and PCRE2 accepts none. */
+static void drop_surrogates(dsm_charset *s)
+{
+    memset(s->bits + (0xD800 >> 3), 0, (0xE000 - 0xD800) >> 3);
+}
+
+void dsm_charset_write(dsm_charset *s, dsm_buf *out)
 {
     dsm_range *ranges = NULL;
     size_t n = 0, cap = 0;
-    for (uint32_t c = 0; c < DSM_CODE_POINTS; c++) {
-        if (!writable(s, c)) continue;
-        uint32_t low = c;
-        while (c + 1 < DSM_CODE_POINTS && writable(s, c + 1))
-            c++;
+    drop_surrogates(s);
+    for (uint32_t low = next_with(s, 0, true), end; low < DSM_CODE_POINTS; low = next_with(s, end, true)) {
+        end = next_with(s, low, false);
         if (n == cap) {
             cap = cap ? 2 * cap : 64;
             dsm_range *more = realloc(ranges, cap * sizeof *more);
             if (!more) {
                 out->failed = true;
-                goto end;
+                goto done;
             }
             ranges = more;
         }
-        ranges[n++] = (dsm_range){low, c};
+        ranges[n++] = (dsm_range){low, end - 1};
     }
     if (n > 1) qsort(ranges, n, sizeof *ranges, larger_first);
     dsm_buf_str(out, n ? "[" : "(?!)");
@@ -89,6 +98,6 @@ void dsm_charset_write(const dsm_charset *s, dsm_buf *out)
         if (ranges[i].high > ranges[i].low) dsm_buf_fmt(out, "-\\x{%x}", ranges[i].high);
     }
     if (n) dsm_buf_str(out, "]");
-end:
+done:
     free(ranges);
 }

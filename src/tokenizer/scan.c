@@ -181,18 +181,19 @@ size_t dsm_scan_gpt2(const unsigned char *s, size_t n)
  *
  *   1  [\r\n]   2  \s?WORD+   3  \s?SIGN+   4  \s+$ (LLM only)   5  [CJK]+   6  single digits,
  *
- * each on the pieces of the one before. In such a chain a boundary between two characters depends on
- * them and the one behind alone (rules 1, 2, 3, 5, 6 below), except for split 4: white space that
- * ends a piece of split 3 leaves it, so at the start of white space one looks ahead to where that
- * piece ends. */
+ * each on the pieces of the one before. In such a chain whether two characters are cut apart depends
+ * on them and one or two behind (rules 1, 2, 3, 5, 6 below), except for split 4: white space that ends
+ * a piece of split 3 leaves it, so at the start of white space one looks ahead to where that piece
+ * ends. */
 
 typedef struct chain {
     unsigned word, sign, cjk; /* flags of the classes */
     bool trailing_space;      /* has split 4 */
 } chain;
 
-/* Does split 1, 2 or 3 cut between a and b, when c follows b? */
-static inline bool cut_before_cjk(const chain *k, ch a, ch b, ch c)
+/* Does split 1, 2 or 3 cut between a and b, when c follows b and p is behind c? */
+static inline bool cut_before_cjk(const chain *k, ch a, ch b, ch c, const unsigned char *p,
+                                  const unsigned char *end)
 {
     if ((a.flags | b.flags) & DSM_CH_NEWLINE) return true;
     bool a_space = a.flags & DSM_CH_SPACE, b_space = b.flags & DSM_CH_SPACE;
@@ -201,7 +202,9 @@ static inline bool cut_before_cjk(const chain *k, ch a, ch b, ch c)
     if (b_space && c.flags & k->word) return true;             /* it takes one space along */
     bool a_sign = a.flags & k->sign, b_sign = b.flags & k->sign;
     if (a_sign != b_sign && !(b_sign && a_space)) return true;
-    return b_space && !b_sign && c.flags & k->sign;
+    if (!b_space || b_sign || !(c.flags & k->sign)) return false;
+    /* b is the space that a SIGN run takes along, unless c itself goes along with a WORD run */
+    return !(c.flags & DSM_CH_SPACE && at(p, end).flags & k->word);
 }
 
 /* Is the white space from p on (b there) all that is left of its piece of split 3? */
@@ -211,7 +214,8 @@ static bool space_ends_piece(const chain *k, const unsigned char *p, const unsig
         p += b.len;
         ch next = at(p, end);
         if (next.len == 0) return true;
-        if (cut_before_cjk(k, b, next, at(p + next.len, end))) return true;
+        ch behind = at(p + next.len, end);
+        if (cut_before_cjk(k, b, next, behind, p + next.len + behind.len, end)) return true;
         if (!(next.flags & DSM_CH_SPACE)) return false;
         b = next;
     }
@@ -223,7 +227,7 @@ static size_t scan_chain(const chain *k, const unsigned char *s, size_t n)
     ch a = at(p, end), b = at(p + a.len, end);
     for (p += a.len; b.len; p += a.len) {
         ch c = at(p + b.len, end);
-        if (cut_before_cjk(k, a, b, c)) break;
+        if (cut_before_cjk(k, a, b, c, p + b.len + c.len, end)) break;
         if (k->trailing_space && b.flags & DSM_CH_SPACE && !(a.flags & DSM_CH_SPACE) &&
             space_ends_piece(k, p, end, b))
             break;
