@@ -10,13 +10,9 @@ dsm_status dsm_perplexity_add(dsm_perplexity *p, dsm_net *n, const int32_t *toke
 {
     const dsm_route_mode mode = {.training = false};
     dsm_losses losses = {0};
-    DSM_TRY(dsm_net_step(n, tokens, targets, n_seq, &mode, 1.0, &losses, loads, NULL, err));
-    if (!isfinite(losses.lm)) {
-        char where[128];
-        dsm_net_find_nonfinite(n, where, sizeof where);
-        return dsm_fail(err, DSM_ENONFINITE, "evaluation: the loss is not finite; first seen in %s",
-                        *where ? where : "the loss");
-    }
+    dsm_status status =
+        dsm_net_step(n, tokens, targets, n_seq, &mode, 1.0, &losses, loads, NULL, err);
+    if (status != DSM_OK) return dsm_fail_context(err, status, "evaluation");
     p->nll += losses.lm;
     p->tokens += (uint64_t)losses.targets;
     p->bytes += bytes;

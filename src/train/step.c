@@ -58,7 +58,7 @@ void dsm_stepper_free(dsm_stepper *s)
 
 static dsm_status not_finite(dsm_stepper *s, const char *what, int64_t step, dsm_err *err)
 {
-    char where[128];
+    char where[160];
     dsm_net_find_nonfinite(s->net, where, sizeof where);
     const char *parameter = *where ? NULL : dsm_gradient_nonfinite(s->x, s->model);
     return dsm_fail(err, DSM_ENONFINITE,
@@ -91,10 +91,11 @@ static dsm_status accumulate(dsm_stepper *s, int64_t step, const int32_t *tokens
         };
         double weight = (double)n / (double)n_seq;
         dsm_losses losses = {0};
-        DSM_TRY(dsm_net_step(s->net, tokens + first * T, targets + first * T, n, &mode, weight,
-                             &losses, s->loads, NULL, err));
-        if (!isfinite(losses.lm) || !isfinite(total(&losses.balance)))
+        dsm_status status = dsm_net_step(s->net, tokens + first * T, targets + first * T, n, &mode,
+                                         weight, &losses, s->loads, NULL, err);
+        if (status == DSM_ENONFINITE || !isfinite(total(&losses.balance)))
             return not_finite(s, "loss", step, err);
+        DSM_TRY(status);
         lm += losses.lm;
         out->targets += losses.targets;
         out->balance += weight * total(&losses.balance);
