@@ -126,8 +126,7 @@ static dsm_status run(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
     };
     DSM_TRY(dsm_opts_parse(opts, sizeof opts / sizeof *opts, argc, argv, &n, err));
     if (n != 1)
-        return dsm_fail(err, DSM_EUSAGE, "plan: found %d arguments, expected one config or recipe",
-                        n);
+        return dsm_fail(err, DSM_EUSAGE, "found %d arguments, expected one CONFIG or RECIPE", n);
     DSM_TRY(find_model(cli, argv[0], &config, &o, err));
     DSM_TRY(dsm_plan_make(&plan, &config, &o, err));
     if (cli->json) return dsm_print_json(plan_json(&plan), err);

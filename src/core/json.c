@@ -37,14 +37,21 @@ dsm_status dsm_json_read(json_t **out, const char *path, size_t max_bytes, dsm_e
 const char *dsm_json_type_name(const json_t *v)
 {
     switch (json_typeof(v)) {
-    case JSON_OBJECT: return "object";
-    case JSON_ARRAY: return "array";
-    case JSON_STRING: return "string";
-    case JSON_INTEGER: return "integer";
-    case JSON_REAL: return "real";
+    case JSON_OBJECT:
+        return "object";
+    case JSON_ARRAY:
+        return "array";
+    case JSON_STRING:
+        return "string";
+    case JSON_INTEGER:
+        return "integer";
+    case JSON_REAL:
+        return "real";
     case JSON_TRUE:
-    case JSON_FALSE: return "boolean";
-    case JSON_NULL: return "null";
+    case JSON_FALSE:
+        return "boolean";
+    case JSON_NULL:
+        return "null";
     }
     return "unknown";
 }
@@ -106,9 +113,22 @@ dsm_status dsm_json_string(const json_t *o, const char *key, const char **out, c
     return DSM_OK;
 }
 
+/* Fifteen digits show a number as people write it (1e-06); where that loses bits, seventeen do not.
+ */
+static char *format(const json_t *v)
+{
+    char *text = json_dumps(v, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    json_t *back = text ? json_loads(text, 0, NULL) : NULL;
+    bool same = back && json_equal(v, back);
+    json_decref(back);
+    if (same) return text;
+    free(text);
+    return json_dumps(v, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+}
+
 dsm_status dsm_json_write(const json_t *v, const char *path, dsm_err *err)
 {
-    char *text = json_dumps(v, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    char *text = format(v);
     if (!text) return dsm_fail(err, DSM_ENOMEM, "%s: cannot format JSON", path);
     size_t n = strlen(text);
     text[n] = '\n'; /* the terminator's place: the length goes along */

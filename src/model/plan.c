@@ -96,10 +96,9 @@ dsm_status dsm_plan_make(dsm_plan *out, const dsm_model_config *c, const dsm_pla
 {
     dsm_model *m;
     if (o->seq_len < 1 || o->sequences < 1 || o->seq_len > INT32_MAX / o->sequences)
-        return dsm_fail(
-            err, DSM_ERANGE,
-            "plan: found %lld sequences of %lld tokens, expected 1 to 2^31 tokens in all",
-            (long long)o->sequences, (long long)o->seq_len);
+        return dsm_fail(err, DSM_ERANGE,
+                        "found %lld sequences of %lld tokens, expected 1 to 2^31 tokens in all",
+                        (long long)o->sequences, (long long)o->seq_len);
     DSM_TRY(dsm_model_create(&m, c, 0, err));
     *out = (dsm_plan){.seq_len = o->seq_len, .sequences = o->sequences};
     plan_arithmetic(out, m);
