@@ -240,9 +240,9 @@ void dsm_balance_backward(const dsm_exec *x, const dsm_balance *b, const dsm_rou
 
 void dsm_load_clear(dsm_load *l)
 {
-    int64_t *count = l->count;
-    memset(count, 0, sizeof *count * (size_t)l->E);
-    *l = (dsm_load){.E = l->E, .count = count};
+    for (int64_t e = 0; e < l->E; e++)
+        l->count[e] = 0;
+    *l = (dsm_load){.E = l->E, .count = l->count};
 }
 
 /* Entropy of a token's distribution. Softmax: ln s_e = z_e - lse with lse = z_top - ln s_top, so

@@ -221,6 +221,51 @@ static void training_and_inference_memory_agree(void **state)
     close_fixture(&g);
 }
 
+/* Round the values to bf16 and return them as a file would hold them, in row order; caller frees.
+ */
+static uint16_t *store_as_bf16(dsm_model *m)
+{
+    uint16_t *file = malloc(sizeof *file * (size_t)m->n_elements);
+    assert_non_null(file);
+    for (int64_t i = 0; i < m->n_elements; i++) {
+        file[i] = dsm_f32_to_bf16(m->values[i]);
+        m->values[i] = dsm_bf16_to_f32(file[i]);
+    }
+    return file;
+}
+
+/* Weights left in a file's bf16 give the logits of the same numbers as f32. */
+static void weights_may_stay_in_their_file_type(void **state)
+{
+    (void)state;
+    static dsm_real in_f32[T * V], in_bf16[T * V];
+    dsm_model_config c = config();
+    fixture f, g;
+    dsm_err err;
+    open_fixture(&f, &c, 2, false);
+    open_fixture(&g, &c, 2, false);
+    uint16_t *file = store_as_bf16(f.model);
+    dsm_model_free(g.model);
+    assert_ok(dsm_model_create(&g.model, &c, 0, &err));
+    for (int64_t i = 0; i < g.model->n_params; i++) {
+        dsm_mat *mat = &g.model->params[i].mat;
+        mat->data = file + f.model->params[i].offset;
+        mat->dtype = DSM_BF16;
+    }
+    assert_ok(dsm_model_bind(g.model, &err));
+    dsm_net_close(g.net);
+    const dsm_net_options o = {.max_sequences = 1, .seq_len = T};
+    assert_ok(dsm_net_open(&g.net, g.model, &g.exec, &o, &err));
+    feed_in_chunks(&f, T, in_f32);
+    feed_in_chunks(&g, T, in_bf16);
+    assert_near(in_f32, in_bf16, T * V, 1e-5);
+    feed_in_chunks(&g, 1, in_bf16);
+    assert_near(in_f32, in_bf16, T * V, 1e-5);
+    free(file);
+    close_fixture(&f);
+    close_fixture(&g);
+}
+
 static void truncating_forgets(void **state)
 {
     (void)state;
@@ -364,6 +409,7 @@ int main(void)
         cmocka_unit_test(micro_batches_add_up),
         cmocka_unit_test(chunks_of_any_size_equal_the_whole),
         cmocka_unit_test(training_and_inference_memory_agree),
+        cmocka_unit_test(weights_may_stay_in_their_file_type),
         cmocka_unit_test(truncating_forgets),
         cmocka_unit_test(non_finite_values_are_named),
         cmocka_unit_test(bad_calls_are_refused),
