@@ -221,8 +221,7 @@ static dsm_status train(const dsm_cli *cli, dsm_trainer *trainer, dsm_err *err)
     dsm_trainer_info(trainer, &t.info);
     tell_start(cli, &t.info);
     catch_signals();
-    dsm_progress_begin(&t.bar, "train", "tok",
-                       (double)t.info.first_step * (double)t.info.batch_tokens, cli->quiet);
+    dsm_progress_begin(&t.bar, "train", "tok", (double)t.info.first_tokens, cli->quiet);
     dsm_status status = dsm_trainer_run(trainer, &events, &result, err);
     dsm_progress_end(&t.bar, NULL);
     DSM_TRY(status);

@@ -131,14 +131,36 @@ static dsm_status new_model(dsm_trainer *t, dsm_err *err)
     return balance_hash(t, err);
 }
 
-/* From `checkpoint`, else from what the recipe's model is: a folder with weights or a config.json.
- */
+/* Is the tokenizer that a checkpoint came with, if any, the one of the data? */
+static dsm_status check_tokenizer(const dsm_trainer *t, const char *dir, dsm_err *err)
+{
+    char *path = dsm_fs_join(dir, "tokenizer.json");
+    dsm_tokenizer *tokenizer = NULL;
+    dsm_status status = path ? DSM_OK : dsm_fail(err, DSM_ENOMEM, "%s: out of memory", dir);
+    if (status == DSM_OK && dsm_fs_exists(path)) {
+        status = dsm_tokenizer_open(&tokenizer, path, err);
+        if (status == DSM_OK &&
+            dsm_tokenizer_fingerprint(tokenizer) != t->state.tokenizer_fingerprint)
+            status = dsm_fail(err, DSM_ESHAPE,
+                              "%s: another tokenizer than that of %s; prepare the data with the "
+                              "model's own",
+                              path, dsm_trainer_tokenizer_dir(t));
+    }
+    dsm_tokenizer_close(tokenizer);
+    free(path);
+    return status;
+}
+
+/* From `checkpoint`, else from what the recipe's model is: a folder with weights or a config.json. */
 static dsm_status open_model(dsm_trainer *t, const char *checkpoint, dsm_err *err)
 {
+    char *dir = NULL;
     if (!checkpoint && !dsm_fs_is_dir(t->recipe.model)) return new_model(t, err);
-    DSM_TRY(dsm_checkpoint_open(&t->model, checkpoint ? checkpoint : t->recipe.model, TRAINABLE,
-                                NULL, err));
-    return check_fit(t, &t->model->config, err);
+    dsm_status status = dsm_checkpoint_open(&t->model, checkpoint ? checkpoint : t->recipe.model,
+                                            TRAINABLE, &dir, err);
+    if (status == DSM_OK) status = check_tokenizer(t, dir, err);
+    free(dir);
+    return status == DSM_OK ? check_fit(t, &t->model->config, err) : status;
 }
 
 /* --- memory ----------------------------------------------------------------------------------- */
@@ -189,6 +211,7 @@ static void fill_info(dsm_trainer *t)
     const dsm_recipe *r = &t->recipe;
     t->info.run_dir = t->dir.path;
     t->info.first_step = t->first_step = t->state.step;
+    t->info.first_tokens = t->state.tokens;
     t->info.steps = r->steps;
     t->info.params = n.params;
     t->info.active_params = n.active;

@@ -44,32 +44,42 @@ static void write_text(const char *path)
     dsm_buf_free(&text);
 }
 
-static void make_data(void)
+static dsm_tokenizer *make_tokenizer(const char *text, int32_t vocab_size)
 {
     dsm_err err;
     dsm_corpus *corpus;
     dsm_corpus_options corpus_options;
     dsm_tokenizer *tokenizer;
     dsm_tokenizer_train_options options;
-    dsm_prepare_options prepare;
-    char *text = dsm_fs_join(root, "text.jsonl"), *data = dsm_fs_join(root, "data");
-    const char *inputs[] = {text};
-    write_text(text);
     dsm_corpus_defaults(&corpus_options);
-    assert_ok(dsm_corpus_open(&corpus, inputs, 1, &corpus_options, &err));
+    assert_ok(dsm_corpus_open(&corpus, &text, 1, &corpus_options, &err));
     dsm_tokenizer_train_defaults(&options);
-    options.vocab_size = 290;
+    options.vocab_size = vocab_size;
     options.n_threads = 1;
     assert_ok(dsm_tokenizer_train(&tokenizer, &options, dsm_corpus_next, corpus, &err));
     dsm_corpus_close(corpus);
+    return tokenizer;
+}
+
+/* root/data/{train,valid}, and in root/other a tokenizer that did not make them. */
+static void make_data(void)
+{
+    dsm_err err;
+    dsm_prepare_options prepare;
+    dsm_data_info train, valid;
+    dsm_corpus_stats stats;
+    char *text = dsm_fs_join(root, "text.jsonl"), *data = dsm_fs_join(root, "data");
+    const char *inputs[] = {text};
+    write_text(text);
+    dsm_tokenizer *tokenizer = make_tokenizer(text, 290), *other = make_tokenizer(text, 280);
     dsm_prepare_defaults(&prepare);
     prepare.out_dir = data;
     prepare.valid_fraction = 0.1;
     prepare.n_threads = 1;
-    dsm_data_info train, valid;
-    dsm_corpus_stats stats;
     assert_ok(dsm_data_prepare(tokenizer, inputs, 1, &prepare, &train, &valid, &stats, &err));
+    assert_ok(dsm_tokenizer_save(other, test_path(root, "other"), &err));
     dsm_tokenizer_close(tokenizer);
+    dsm_tokenizer_close(other);
     free(text);
     free(data);
 }
@@ -622,6 +632,11 @@ static void a_checkpoint_can_be_continued(void **state)
     r.steps = 1;
     assert_ok(start(&r, 2, &w, &result, &err));
     assert_true(w.first_loss < reached + 0.5);
+    put(r.run, "third"); /* ids would mean other text */
+    char *to = dsm_fs_join(r.model, "tokenizer.json");
+    assert_ok(dsm_fs_copy(to, test_path(root, "other/tokenizer.json"), &err));
+    assert_fails(start(&r, 2, &w, &result, &err), DSM_ESHAPE, "another tokenizer than that of");
+    free(to);
 }
 
 int main(void)
