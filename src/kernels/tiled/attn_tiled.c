@@ -15,7 +15,11 @@
 
 #include <assert.h>
 
-enum { BLOCK_Q = 128, BLOCK_K = 96 };
+enum {
+    BLOCK_Q = 128,
+    BLOCK_K = 192,
+    ROW = BLOCK_K + 16 /* floats of a row of scores: room for the zeros behind the last one seen */
+};
 
 /* ---- small matrix products over tiles ----------------------------------------------------------- */
 
@@ -115,9 +119,10 @@ static void scale_row(float *to, const float *from, float c, int64_t n) /* may b
         to[j] = from[j] * c;
 }
 
-static void clear_row(float *p, int64_t begin, int64_t end)
+/* Zeros behind the last key seen. A tile reads at most its other rows' worth beyond the diagonal. */
+static void close_row(float *p, int64_t n_seen)
 {
-    if (begin < end) memset(p + begin, 0, (size_t)(end - begin) * sizeof *p);
+    memset(p + n_seen, 0, DSM_TILE_MAX_ROWS * sizeof *p);
 }
 
 /* ---- where things are --------------------------------------------------------------------------- */
@@ -176,7 +181,7 @@ static fwd_scratch carve_forward(const attn_job *a, int worker)
     float *base = dsm_exec_scratch(a->x, worker), *at = base;
     fwd_scratch f;
     f.panels = take(&at, panel_floats(D, BLOCK_K) + panel_floats(BLOCK_K, D));
-    f.s = take(&at, BLOCK_Q * BLOCK_K);
+    f.s = take(&at, BLOCK_Q * ROW);
     f.o = take(&at, BLOCK_Q * op->Dv);
     f.top = take(&at, BLOCK_Q);
     f.sum = take(&at, BLOCK_Q);
@@ -184,19 +189,20 @@ static fwd_scratch carve_forward(const attn_job *a, int worker)
     return f;
 }
 
-/* Exponentiate row i of S against the new running maximum; what is above the diagonal becomes 0. */
-static void soften_row(const fwd_scratch *f, const dsm_attention *op, int64_t i, int64_t n_seen,
-                       int64_t n)
+/* Exponentiate row i of S against the new running maximum. */
+static void soften_row(const fwd_scratch *f, const dsm_attention *op, int64_t i, int64_t n_seen)
 {
-    float *s = f->s + i * BLOCK_K;
-    clear_row(s, n_seen, n);
+    float *s = f->s + i * ROW;
+    close_row(s, n_seen);
     if (n_seen == 0) return;
-    float m = op->scale * TILE->row_max(s, n_seen);
-    float top = m > f->top[i] ? m : f->top[i];
-    float shrink = expf(f->top[i] - top);
-    f->sum[i] = f->sum[i] * shrink + TILE->row_exp(s, n_seen, op->scale, top);
-    if (shrink != 1) scale_row(f->o + i * op->Dv, f->o + i * op->Dv, shrink, op->Dv);
-    f->top[i] = top;
+    float top = op->scale * TILE->row_max(s, n_seen);
+    if (top > f->top[i]) {
+        float shrink = expf(f->top[i] - top);
+        f->sum[i] *= shrink;
+        if (shrink > 0) scale_row(f->o + i * op->Dv, f->o + i * op->Dv, shrink, op->Dv);
+        f->top[i] = top;
+    }
+    f->sum[i] += TILE->row_exp(s, n_seen, op->scale, f->top[i]);
 }
 
 static void forward_block(void *arg, int64_t item, int worker)
@@ -215,11 +221,11 @@ static void forward_block(void *arg, int64_t item, int worker)
     for (int64_t j = 0; j < S; j += BLOCK_K) {
         int64_t n = S - j < BLOCK_K ? S - j : BLOCK_K, reach = op->past + t.begin + 1 - j;
         pack_all(true, f.panels, op->k + k_offset(op, b, hk, j), op->k_rs, n, op->Dk);
-        scores(f.s, BLOCK_K, q_at(op, b, h, t.begin), op->q_rs, f.panels, m, n, op->Dk, reach);
+        scores(f.s, ROW, q_at(op, b, h, t.begin), op->q_rs, f.panels, m, n, op->Dk, reach);
         for (int64_t i = 0; i < m; i++)
-            soften_row(&f, op, i, seen(reach, i, n), n);
+            soften_row(&f, op, i, seen(reach, i, n));
         pack_all(false, f.panels, op->v + v_offset(op, b, hk, j), op->v_rs, op->Dv, n);
-        add_by_rows(f.o, op->Dv, f.s, BLOCK_K, f.panels, m, op->Dv, n, reach);
+        add_by_rows(f.o, op->Dv, f.s, ROW, f.panels, m, op->Dv, n, reach);
     }
     for (int64_t i = 0; i < m; i++) {
         scale_row(op->out + out_offset(op, b, h, t.begin + i), f.o + i * op->Dv, 1 / f.sum[i], op->Dv);
@@ -251,7 +257,7 @@ static void decode_head(void *arg, int64_t item, int worker)
         int64_t n = op->past + i % op->T + 1, h = hk * a->group + i / op->T;
         float top = op->scale * TILE->row_max(s + i * S, n);
         sum[i] = TILE->row_exp(s + i * S, n, op->scale, top);
-        clear_row(s + i * S, n, S);
+        memset(s + i * S + n, 0, (size_t)(S - n) * sizeof *s);
         if (op->lse) op->lse[(b * op->H + h) * op->T + i % op->T] = top + logf(sum[i]);
     }
     memset(o, 0, (size_t)(m * op->Dv) * sizeof *o);
@@ -279,7 +285,7 @@ void DSM_K(attention_tiled)(const dsm_exec *x, const dsm_attention *op)
 typedef struct bwd_scratch {
     float *k_t, *v_t, *k_rows;  /* panels of the key block: Kᵀ, Vᵀ, K */
     float *q_rows, *dout_rows;  /* panels of the query block */
-    float *s, *dp, *columns;    /* (BLOCK_Q, BLOCK_K): P, then dP and dS, and either by columns */
+    float *s, *dp, *columns;    /* (BLOCK_Q, ROW): P, then dP and dS; either of them by columns */
 } bwd_scratch;
 
 static bwd_scratch carve_backward(const attn_job *a, int worker)
@@ -292,21 +298,20 @@ static bwd_scratch carve_backward(const attn_job *a, int worker)
     w.k_rows = take(&at, panel_floats(op->Dk, BLOCK_K));
     w.q_rows = take(&at, panel_floats(op->Dk, BLOCK_Q));
     w.dout_rows = take(&at, panel_floats(op->Dv, BLOCK_Q));
-    w.s = take(&at, BLOCK_Q * BLOCK_K);
-    w.dp = take(&at, BLOCK_Q * BLOCK_K);
+    w.s = take(&at, BLOCK_Q * ROW);
+    w.dp = take(&at, BLOCK_Q * ROW);
     w.columns = take(&at, BLOCK_Q * (BLOCK_K + DSM_TILE_MAX_ROWS));
     assert((size_t)(at - base) * sizeof *at <= a->x->scratch_bytes);
     return w;
 }
 
-/* Row i: S becomes P and dP becomes dS, with zeros above the diagonal. */
-static void score_grad_row(const dsm_attention *op, float *s, float *dp, int64_t n_seen, int64_t n,
-                           int64_t row)
+/* Row i: S becomes P and dP becomes dS. */
+static void score_grad_row(const dsm_attention *op, float *s, float *dp, int64_t n_seen, int64_t row)
 {
     if (n_seen > 0)
         TILE->row_exp_grad(s, dp, n_seen, op->scale, op->lse[row], op->delta[row]);
-    clear_row(s, n_seen, n);
-    clear_row(dp, n_seen, n);
+    close_row(s, n_seen);
+    close_row(dp, n_seen);
 }
 
 /* The block of queries t against the packed block of n keys from j on. */
@@ -318,20 +323,20 @@ static void backward_block(const attn_job *a, const bwd_scratch *w, int64_t b, i
     int64_t row = (b * op->H + h) * op->T + t.begin;
     const float *q = q_at(op, b, h, t.begin);
     const float *dout = op->dout + out_offset(op, b, h, t.begin);
-    scores(w->s, BLOCK_K, q, op->q_rs, w->k_t, m, n, op->Dk, reach);
-    scores(w->dp, BLOCK_K, dout, op->out_rs, w->v_t, m, n, op->Dv, reach);
+    scores(w->s, ROW, q, op->q_rs, w->k_t, m, n, op->Dk, reach);
+    scores(w->dp, ROW, dout, op->out_rs, w->v_t, m, n, op->Dv, reach);
     for (int64_t i = 0; i < m; i++)
-        score_grad_row(op, w->s + i * BLOCK_K, w->dp + i * BLOCK_K, seen(reach, i, n), n, row + i);
+        score_grad_row(op, w->s + i * ROW, w->dp + i * ROW, seen(reach, i, n), row + i);
 
     pack_all(false, w->dout_rows, dout, op->out_rs, op->Dv, m);
-    TILE->pack_columns(w->columns, w->s, BLOCK_K, n, m);
+    TILE->pack_columns(w->columns, w->s, ROW, n, m);
     add_by_columns(op->dv + v_offset(op, b, hk, j), op->v_rs, w->columns, w->dout_rows, n, op->Dv, m,
                    reach);
     pack_all(false, w->q_rows, q, op->q_rs, op->Dk, m);
-    TILE->pack_columns(w->columns, w->dp, BLOCK_K, n, m);
+    TILE->pack_columns(w->columns, w->dp, ROW, n, m);
     add_by_columns(op->dk + k_offset(op, b, hk, j), op->k_rs, w->columns, w->q_rows, n, op->Dk, m,
                    reach);
-    add_by_rows(op->dq + (q - op->q), op->q_rs, w->dp, BLOCK_K, w->k_rows, m, op->Dk, n, reach);
+    add_by_rows(op->dq + (q - op->q), op->q_rs, w->dp, ROW, w->k_rows, m, op->Dk, n, reach);
 }
 
 static float dot(const float *a, const float *b, int64_t n)
@@ -348,7 +353,7 @@ static void begin_head(const dsm_attention *op, int64_t b, int64_t h)
     for (int64_t t = 0; t < op->T; t++) {
         int64_t o = out_offset(op, b, h, t);
         op->delta[(b * op->H + h) * op->T + t] = dot(op->dout + o, op->out + o, op->Dv);
-        clear_row(op->dq + (q_at(op, b, h, t) - op->q), 0, op->Dk);
+        memset(op->dq + (q_at(op, b, h, t) - op->q), 0, (size_t)op->Dk * sizeof *op->dq);
     }
 }
 
@@ -359,8 +364,8 @@ static void backward_head(void *arg, int64_t item, int worker)
     int64_t b = item / op->Hk, hk = item % op->Hk;
     bwd_scratch w = carve_backward(a, worker);
     for (int64_t j = 0; j < op->T; j++) {
-        clear_row(op->dk + k_offset(op, b, hk, j), 0, op->Dk);
-        clear_row(op->dv + v_offset(op, b, hk, j), 0, op->Dv);
+        memset(op->dk + k_offset(op, b, hk, j), 0, (size_t)op->Dk * sizeof *op->dk);
+        memset(op->dv + v_offset(op, b, hk, j), 0, (size_t)op->Dv * sizeof *op->dv);
     }
     for (int64_t h = hk * a->group; h < (hk + 1) * a->group; h++) {
         begin_head(op, b, h);

@@ -18,13 +18,11 @@
 
 enum {
     BLOCK_M = 512,         /* rows that share one packing of a panel */
-    PREFETCH = 2,          /* cache lines of each of the next rows */
     WEIGHT_DEPTH = 192,    /* rows of dy and x packed at a time */
     WEIGHT_N = 352,        /* rows and */
-    WEIGHT_PANELS = 6,     /* panels of a tile of dw, */
-    WEIGHT_N_MIN = 88,     /* which shrinks to this */
-    WEIGHT_PANELS_MIN = 2, /* by this */
-    WEIGHT_ITEMS = 32      /* until there are so many items */
+    WEIGHT_PANELS = 6,     /* panels of a tile of dw at most, */
+    WEIGHT_N_MIN = 48,     /* at least; cut further only while there are */
+    WEIGHT_ITEMS = 4       /* fewer items than this per thread */
 };
 
 /* ---- cutting a matrix into blocks -------------------------------------------------------------- */
@@ -108,18 +106,6 @@ static void pack_panel(const linear_job *j, const linear_item *it, dsm_range k, 
                                     w->cols, n, k.end - k.begin);
 }
 
-/* Ask for the start of the rows that the next tile reads; the hardware follows a row once
- * it has begun, but cannot guess where the next one is. */
-static void prefetch_rows(const linear_job *j, const linear_item *it, dsm_range k, int64_t r)
-{
-    int64_t last = r + TILE->rows < it->rows.end ? r + TILE->rows : it->rows.end;
-    for (; r < last; r++) {
-        const float *a = a_row(j, r) + k.begin;
-        for (int i = 0; i < PREFETCH * 16; i += 16)
-            __builtin_prefetch(a + i);
-    }
-}
-
 static void sweep_rows(const linear_job *j, const linear_item *it, dsm_range k, const float *panel)
 {
     int64_t vectors = dsm_panel_width(TILE, it->columns) / TILE->lanes;
@@ -129,7 +115,6 @@ static void sweep_rows(const linear_job *j, const linear_item *it, dsm_range k, 
         int rows = it->rows.end - r < TILE->rows ? (int)(it->rows.end - r) : TILE->rows;
         for (int i = 0; i < rows; i++)
             a[i] = a_row(j, r + i) + k.begin;
-        prefetch_rows(j, it, k, r + rows);
         kernels[rows - 1](k.end - k.begin, a, panel, c_row(j, r) + it->columns.begin, c_stride(j),
                           it->columns.end - it->columns.begin, j->op->accumulate || k.begin > 0);
     }
@@ -240,26 +225,26 @@ static void weight_run_item(void *arg, int64_t item, int worker)
     }
 }
 
-/* Cut dw into tiles: large ones, for their dy and x are packed once per tile, unless that leaves few
- * items. Depends on the shape alone. */
+/* Cut dw into tiles: large ones, for their dy and x are packed once per tile, unless that leaves
+ * threads idle. An element's sum does not depend on the tile it is in, so the threads may count. */
 static void cut_weight(weight_job *j)
 {
     const dsm_linear *op = j->op;
-    int64_t rows = TILE->rows, n_max = WEIGHT_N, p_max = WEIGHT_PANELS;
+    const int64_t rows = TILE->rows, wanted = WEIGHT_ITEMS * dsm_pool_threads(j->x->pool);
     j->panels = dsm_panel_count(TILE, op->K);
-    for (;;) {
-        j->n_tiles = dsm_chunk_count(op->N, n_max);
-        j->n_step = dsm_chunk_count(dsm_chunk_count(op->N, j->n_tiles), rows) * rows;
-        j->n_tiles = dsm_chunk_count(op->N, j->n_step);
-        j->k_tiles = dsm_chunk_count(j->panels, p_max);
-        if (op->n_groups * j->n_tiles * j->k_tiles >= WEIGHT_ITEMS) return;
-        if (n_max > WEIGHT_N_MIN)
-            n_max /= 2;
-        else if (p_max > WEIGHT_PANELS_MIN)
-            p_max -= 1;
+    j->k_tiles = dsm_chunk_count(j->panels, WEIGHT_PANELS);
+    j->n_step = dsm_chunk_count(op->N, dsm_chunk_count(op->N, WEIGHT_N));
+    while (op->n_groups * dsm_chunk_count(op->N, j->n_step) * j->k_tiles < wanted) {
+        bool wide = op->K / j->k_tiles > j->n_step && 2 * j->k_tiles <= j->panels;
+        if (wide)
+            j->k_tiles *= 2;
+        else if (j->n_step >= 2 * WEIGHT_N_MIN)
+            j->n_step = dsm_chunk_count(j->n_step, 2);
         else
-            return;
+            break;
     }
+    j->n_step = dsm_chunk_count(j->n_step, rows) * rows;
+    j->n_tiles = dsm_chunk_count(op->N, j->n_step);
 }
 
 void DSM_K(linear_weight_tiled)(const dsm_exec *x, const dsm_linear *op)
