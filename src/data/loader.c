@@ -116,7 +116,7 @@ void dsm_loader_close(dsm_loader *l)
 static int next_source(const dsm_loader *l)
 {
     int best = 0;
-    double behind = -INFINITY;
+    double behind = -HUGE_VAL;
     for (int i = 0; i < l->n_sources; i++) {
         double due = l->sources[i].share * (double)(l->state.sequences + 1);
         double d = due - (double)l->state.per_source[i];

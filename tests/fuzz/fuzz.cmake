@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-# Every tests/fuzz/fuzz_<name>.c defines LLVMFuzzerTestOneInput. With DSMOE_FUZZ (clang, preset "fuzz") it
-# becomes a libFuzzer program; otherwise it is linked with replay.c, and the committed corpus
-# tests/fuzz/corpus/<name>/ replays as the CTest fuzz.<name>.
+# Every tests/fuzz/fuzz_<name>.c defines LLVMFuzzerTestOneInput. With DSMOE_FUZZ it becomes a libFuzzer
+# program (clang; cmake --preset fuzz && cmake --build --preset fuzz); otherwise it is linked with
+# replay.c, and the committed corpus tests/fuzz/corpus/<name>/ replays as the CTest fuzz.<name>.
 if(DSMOE_FUZZ)
   target_compile_options(dsmoe_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
@@ -10,6 +10,7 @@ file(GLOB fuzz_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/fuzz_*.c)
 foreach(source ${fuzz_sources})
   get_filename_component(target ${source} NAME_WE)
   string(REPLACE fuzz_ "" name ${target})
+  list(APPEND fuzzers ${target})
   add_executable(${target} ${source} ${CMAKE_CURRENT_LIST_DIR}/scratch.c)
   target_link_libraries(${target} PRIVATE libdsmoe)
   set(corpus ${CMAKE_CURRENT_LIST_DIR}/corpus/${name})
@@ -22,3 +23,4 @@ foreach(source ${fuzz_sources})
   endif()
   set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT 600)
 endforeach()
+add_custom_target(fuzzers DEPENDS ${fuzzers})
