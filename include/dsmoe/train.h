@@ -117,7 +117,6 @@ typedef struct dsm_train_options {
 typedef struct dsm_train_info {
     const char *run_dir;           /* borrowed from the trainer */
     int64_t first_step, steps;     /* steps done already, and in all */
-    int64_t first_tokens;          /* tokens trained on already */
     int64_t params, active_params; /* active: used by one token */
     double flops_per_token;        /* forward and backward */
     int64_t batch_tokens, total_tokens;

@@ -97,10 +97,10 @@ static void on_tick(void *arg, const dsm_train_step *s)
 {
     teller *t = arg;
     char suffix[128], valid[32] = "";
-    if (t->valid_loss > 0) snprintf(valid, sizeof valid, ", valid %.3f", t->valid_loss);
-    snprintf(suffix, sizeof suffix, "step %lld/%lld  loss %.3f%s, MaxVio %.2f", (long long)s->step,
-             (long long)t->info.steps, s->loss, valid, s->max_vio);
-    dsm_progress_update(&t->bar, (double)s->tokens, (double)t->info.total_tokens, suffix);
+    if (t->valid_loss > 0) snprintf(valid, sizeof valid, "  valid %.3f", t->valid_loss);
+    snprintf(suffix, sizeof suffix, "loss %.3f  MaxVio %.2f%s  %s tok/s", s->loss, s->max_vio,
+             valid, dsm_print_count(s->tokens_per_s));
+    dsm_progress_update(&t->bar, (double)s->step, (double)t->info.steps, suffix);
 }
 
 /* Keep the first failure of writing to stdout; training itself goes on. */
@@ -221,7 +221,7 @@ static dsm_status train(const dsm_cli *cli, dsm_trainer *trainer, dsm_err *err)
     dsm_trainer_info(trainer, &t.info);
     tell_start(cli, &t.info);
     catch_signals();
-    dsm_progress_begin(&t.bar, "train", "tok", (double)t.info.first_tokens, cli->quiet);
+    dsm_progress_begin(&t.bar, "train", "steps", (double)t.info.first_step, cli->quiet);
     dsm_status status = dsm_trainer_run(trainer, &events, &result, err);
     dsm_progress_end(&t.bar, NULL);
     DSM_TRY(status);

@@ -69,6 +69,7 @@ static void put_figures(const dsm_progress *p, char *out, size_t n, double now)
     put_amount(done, sizeof done, p->done, p->unit);
     put_amount(per_second, sizeof per_second, rate, p->unit);
     if (known) put_amount(total, sizeof total, p->total, p->unit);
+    if (known && p->unit[1]) snprintf(done, sizeof done, "%.0f", p->done); /* "7 / 9 steps" */
     put_time(left, sizeof left, ends ? (p->total - p->done) / rate : elapsed);
     snprintf(out, n, "%s%s%s  %s/s  %s%s", done, known ? " / " : "", total, per_second,
              ends ? "" : "in ", left);
@@ -76,12 +77,13 @@ static void put_figures(const dsm_progress *p, char *out, size_t n, double now)
 }
 
 /* "title [###>   ]  42%  FIGURES  suffix" */
-static void compose(const dsm_progress *p, char *line, size_t n, double now, const char *suffix)
+static void compose(const dsm_progress *p, char *line, size_t n, double now, bool with_bar,
+                    const char *suffix)
 {
     char bar[BAR_CELLS + 4] = "", share[8] = "", figures[224];
     if (p->total > 0) {
         double part = p->done < p->total ? p->done / p->total : 1;
-        if (p->terminal) put_bar(bar, part);
+        if (with_bar) put_bar(bar, part);
         snprintf(share, sizeof share, "%3d%%  ", (int)(part * 100));
     }
     put_figures(p, figures, sizeof figures, now);
@@ -92,9 +94,11 @@ static void compose(const dsm_progress *p, char *line, size_t n, double now, con
 static void draw(dsm_progress *p, double now, const char *suffix)
 {
     char line[512];
-    compose(p, line, sizeof line, now, suffix);
+    compose(p, line, sizeof line, now, p->terminal, suffix);
     if (p->terminal) {
-        fprintf(stderr, "\r\033[K%.*s", columns() - 1, line);
+        int width = columns() - 1;
+        if ((int)strlen(line) > width) compose(p, line, sizeof line, now, false, suffix);
+        fprintf(stderr, "\r\033[K%.*s", width, line);
         fflush(stderr);
         line_shown = true;
     } else {

@@ -211,7 +211,6 @@ static void fill_info(dsm_trainer *t)
     const dsm_recipe *r = &t->recipe;
     t->info.run_dir = t->dir.path;
     t->info.first_step = t->first_step = t->state.step;
-    t->info.first_tokens = t->state.tokens;
     t->info.steps = r->steps;
     t->info.params = n.params;
     t->info.active_params = n.active;
