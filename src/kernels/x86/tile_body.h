@@ -253,25 +253,17 @@ static void pack_rows(float *panel, int64_t width, const void *src, dsm_dtype t,
         pack_rows_of(DSM_F16, panel, width, src, rs, map, n, K);
 }
 
-/* Two groups of columns at a time: about a cache line of each row. */
+/* Row by row, so that the hardware sees rows coming and fetches ahead. */
 static void pack_columns(float *a, const float *src, int64_t rs, int64_t n, int64_t K)
 {
-    const size_t group = TILE_ROWS * sizeof *a;
-    int64_t c = 0;
-    for (; c + 2 * TILE_ROWS <= n; c += 2 * TILE_ROWS, a += 2 * K * TILE_ROWS)
-        for (int64_t k = 0; k < K; k++) {
-            memcpy(a + k * TILE_ROWS, src + k * rs + c, group);
-            memcpy(a + (K + k) * TILE_ROWS, src + k * rs + c + TILE_ROWS, group);
-        }
-    if (c + TILE_ROWS <= n) {
-        for (int64_t k = 0; k < K; k++)
-            memcpy(a + k * TILE_ROWS, src + k * rs + c, group);
-        a += K * TILE_ROWS;
-        c += TILE_ROWS;
+    const int64_t whole = n / TILE_ROWS, rest = n % TILE_ROWS, step = K * TILE_ROWS;
+    for (int64_t k = 0; k < K; k++, src += rs, a += TILE_ROWS) {
+        float *to = a;
+        for (int64_t c = 0; c < whole; c++, to += step)
+            memcpy(to, src + c * TILE_ROWS, TILE_ROWS * sizeof *a);
+        for (int64_t i = 0; i < rest; i++)
+            to[i] = src[whole * TILE_ROWS + i];
     }
-    for (int64_t k = 0; c < n && k < K; k++)
-        for (int64_t i = 0; i < n - c; i++)
-            a[k * TILE_ROWS + i] = src[k * rs + c + i];
 }
 
 #endif
