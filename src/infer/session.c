@@ -80,16 +80,21 @@ static dsm_status feed_chunks(dsm_session *s, const int32_t *ids, int64_t n, dsm
     return DSM_OK;
 }
 
+static dsm_status too_long(const dsm_session *s, int64_t length, int64_t n, dsm_err *err)
+{
+    if (length == 0)
+        return dsm_fail(err, DSM_ELIMIT, "prompt: found %lld tokens, the context holds %lld",
+                        (long long)n, (long long)s->context);
+    return dsm_fail(err, DSM_ELIMIT,
+                    "the context holds %lld tokens: found %lld, and %lld more to feed",
+                    (long long)s->context, (long long)length, (long long)n);
+}
+
 dsm_status dsm_session_feed(dsm_session *s, const int32_t *ids, int64_t n, dsm_err *err)
 {
     int64_t length = dsm_session_length(s);
     assert(n >= 1);
-    if (n > s->context - length)
-        return dsm_fail(
-            err, DSM_ELIMIT,
-            "the context holds %lld tokens: found %lld, and %lld more to feed; shorten the "
-            "prompt",
-            (long long)s->context, (long long)length, (long long)n);
+    if (n > s->context - length) return too_long(s, length, n, err);
     dsm_status status = feed_chunks(s, ids, n, err);
     if (status != DSM_OK) {
         dsm_cache_truncate(s->cache, length);

@@ -1,0 +1,73 @@
+# dsmoe generate: prompts from flag and stdin, stops, JSON, and what cannot be continued.
+$ sed 's/"vocab_size": 40/"vocab_size": 300/' $SOURCE/tests/golden/softmax/config.json > config.json
+$ printf 'the cat and the dog and the hen' > text.txt
+$ dsmoe tokenizer train --vocab-size 280 --out tok text.txt --quiet > out
+$ dsmoe init config.json --out m --tokenizer tok --seed 3 > out
+
+$ dsmoe generate
+2> dsmoe generate: found 0 arguments, expected one MODEL
+exit 2
+
+$ dsmoe generate m --prompt x --temperature -1
+2> dsmoe generate: --temperature: found -1, expected 0 to 1000
+exit 2
+
+$ dsmoe generate m --prompt x --top-kk 3
+2> dsmoe generate: unknown flag --top-kk; did you mean --top-k?
+exit 2
+
+$ dsmoe generate nowhere --prompt x
+2> dsmoe generate: nowhere: no such model (a folder with config.json, or a run's folder)
+exit 1
+
+# The flag and stdin say the same; a seed and threads do not change between runs.
+$ dsmoe generate m --prompt "the cat" --max-tokens 12 --quiet > a
+$ printf 'the cat' | dsmoe generate m --max-tokens 12 --quiet --threads 2 > b
+$ dsmoe generate m --prompt "the cat" --max-tokens 12 --quiet --seed 1 > c
+$ cmp a b && ! cmp -s a c
+
+$ dsmoe generate m --prompt "the cat" --max-tokens 3 --ignore-eos > a; wc -l < a
+1> 1
+2> 3 tokens at {*} per second after {*} of prompt at {*}; ended by length
+
+$ dsmoe generate m --prompt "the cat" --max-tokens 3 --echo --quiet | head -c 7
+1> the cat
+
+$ dsmoe generate m --prompt "the cat" --max-tokens 4 --ignore-eos --json
+1> {"text":"{*}","tokens":[{*},{*},{*},{*}],"finish_reason":"length","stop":null,"prompt_tokens":{*},"generated_tokens":4,"prompt_tokens_per_s":{*},"decode_tokens_per_s":{*},"load_s":{*},"first_token_s":{*}}
+
+# An empty prompt begins a text.
+$ dsmoe generate m --prompt "" --max-tokens 2 --ignore-eos --json
+1> {{*}"prompt_tokens":1,"generated_tokens":2,{*}}
+
+# The context holds 64 tokens.
+$ dsmoe generate m --prompt "$(seq 100)"
+2> dsmoe generate: prompt: found {*} tokens, the context holds 64
+exit 1
+
+$ dsmoe generate m --prompt "" --max-tokens 0 --ignore-eos --json
+1> {{*}"finish_reason":"length",{*}"generated_tokens":64,{*}}
+
+# Whoever reads a pipe may leave; a full device is an error.
+$ dsmoe generate m --prompt "" --max-tokens 60 --ignore-eos --quiet | true
+
+$ dsmoe generate m --prompt "" --max-tokens 9 --ignore-eos --quiet > /dev/full
+2> dsmoe generate: cannot write to standard output: No space left on device
+exit 1
+
+$ rm m/tokenizer.json
+$ dsmoe generate m --prompt x
+2> dsmoe generate: m: found no tokenizer.json in this model's folder; copy the tokenizer the model was made with into it
+exit 1
+
+$ printf '{' > m/tokenizer.json
+$ dsmoe generate m --prompt x
+2> dsmoe generate: m/tokenizer.json: {*}
+exit 1
+
+$ cp $SOURCE/LICENSE license.txt
+$ dsmoe tokenizer train --vocab-size 301 --out big license.txt --quiet > out
+$ cp big/tokenizer.json m/tokenizer.json
+$ dsmoe generate m --prompt x
+2> dsmoe generate: m/tokenizer.json: its vocabulary has 301 entries, the model's vocab_size is 300: {*}
+exit 1
