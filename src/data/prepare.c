@@ -15,7 +15,7 @@
 enum {
     BATCH_DOCUMENTS = 4096,
     BATCH_BYTES = 4 << 20, /* a batch is full after this much text */
-    KEEP_IDS = 1 << 14,    /* larger id buffers are given back after a batch */
+    KEEP_IDS = 1 << 10,    /* larger id buffers are given back after a batch */
     TRAIN = 0,
     VALID = 1,
     N_PARTS = 2
