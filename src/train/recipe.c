@@ -113,6 +113,8 @@ static dsm_status check_schedule(const dsm_recipe *r, const char *what, dsm_err 
 static dsm_status check_rest(const dsm_recipe *r, const char *what, dsm_err *err)
 {
     if (!*r->run) return dsm_fail(err, DSM_ERANGE, "%s: run: found nothing, expected a path", what);
+    if (!*r->model)
+        return dsm_fail(err, DSM_ERANGE, "%s: model: found nothing, expected a path", what);
     if (r->data.train.n == 0)
         return dsm_fail(err, DSM_ERANGE, "%s: data.train: found nothing, expected a path", what);
     if (r->balance.device_limit > r->balance.devices)

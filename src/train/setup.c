@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* --- data ------------------------------------------------------------------------------------- */
@@ -151,7 +152,8 @@ static dsm_status check_tokenizer(const dsm_trainer *t, const char *dir, dsm_err
     return status;
 }
 
-/* From `checkpoint`, else from what the recipe's model is: a folder with weights or a config.json. */
+/* From `checkpoint`, else from what the recipe's model is: a folder with weights or a config.json.
+ */
 static dsm_status open_model(dsm_trainer *t, const char *checkpoint, dsm_err *err)
 {
     char *dir = NULL;
@@ -305,14 +307,25 @@ static dsm_status allocate(dsm_trainer **t, dsm_err *err)
     return DSM_OK;
 }
 
+/* Take over a recipe by way of its own text, so that one filled in by a program is checked like a
+ * file. */
+static dsm_status take_recipe(dsm_trainer *t, const dsm_recipe *r, dsm_err *err)
+{
+    char *text = dsm_recipe_text(r);
+    if (!text) return dsm_fail(err, DSM_ENOMEM, "recipe: out of memory");
+    dsm_status status = dsm_recipe_parse(&t->recipe, text, strlen(text), "recipe", NULL, 0, err);
+    free(text);
+    return status;
+}
+
 dsm_status dsm_trainer_open(dsm_trainer **out, const dsm_recipe *r, const dsm_train_options *o,
                             dsm_err *err)
 {
     dsm_trainer *t;
     *out = NULL;
     DSM_TRY(allocate(&t, err));
-    t->recipe = *r;
-    dsm_status status = create(t, o, err);
+    dsm_status status = take_recipe(t, r, err);
+    if (status == DSM_OK) status = create(t, o, err);
     if (status == DSM_OK)
         *out = t;
     else

@@ -557,6 +557,12 @@ static void misfits_are_named(void **state)
     r.balance.bias_rate = 0.1;
     assert_fails(start(&r, 1, &w, &result, &err), DSM_ERANGE, "no selection bias");
     r = good;
+    r.batch.micro = 9; /* filled in by a program, checked like a file */
+    assert_fails(start(&r, 1, &w, &result, &err), DSM_ERANGE, "batch.micro: found 9");
+    r = good;
+    r.data.seq_len = -1;
+    assert_fails(start(&r, 1, &w, &result, &err), DSM_EFORMAT, "data.seq_len: found \"-1\"");
+    r = good;
     r.balance.devices = 3;
     assert_fails(start(&r, 1, &w, &result, &err), DSM_ERANGE, "divisor of the 8 routed experts");
     r = good;
