@@ -10,7 +10,8 @@ typedef struct dsm_peak {
     const char *name; /* "FP32 FMA", the first of every list; "FP16 FMA", … */
     unsigned flags;   /* CPU flags it needs */
     double ops;       /* of one iteration; a multiply-add is two */
-    float (*run)(int64_t n); /* n iterations; the result only keeps the compiler from skipping them */
+    float (*run)(int64_t n); /* n iterations; the result only keeps the compiler from skipping them.
+                                NULL: this compiler cannot make them */
 } dsm_peak;
 
 enum { DSM_MAX_PEAKS = 4 };

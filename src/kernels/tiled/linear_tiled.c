@@ -17,7 +17,6 @@
 #include "kernels/tiled/tiled.h"
 
 enum {
-    BLOCK_M = 512,         /* rows that share one packing of a panel */
     WEIGHT_DEPTH = 192,    /* rows of dy and x packed at a time */
     WEIGHT_N = 352,        /* rows and */
     WEIGHT_PANELS = 6,     /* panels of a tile of dw at most, */
@@ -35,11 +34,11 @@ static int64_t depth(int64_t K, int64_t most)
 }
 
 /* Blocks of rows of all groups under one numbering without a table: group g starts at number
- * begin[g] / BLOCK_M + g. That leaves it room for all its blocks; the few numbers that no block
+ * begin[g] / block_m + g. That leaves it room for all its blocks; the few numbers that no block
  * takes are empty items. */
 static int64_t first_block(const dsm_linear *op, int64_t g)
 {
-    return op->begin[g] / BLOCK_M + g;
+    return op->begin[g] / TILE->block_m + g;
 }
 
 static int64_t group_of_block(const dsm_linear *op, int64_t block)
@@ -138,7 +137,7 @@ static void linear_run_item(void *arg, int64_t item, int worker)
     const dsm_linear *op = j->op;
     int64_t panels = dsm_panel_count(TILE, j->n), block = item / panels, g = group_of_block(op, block);
     int64_t group_rows = op->begin[g + 1] - op->begin[g];
-    linear_item it = {&op->w[g], dsm_chunk(group_rows, BLOCK_M, block - first_block(op, g)),
+    linear_item it = {&op->w[g], dsm_chunk(group_rows, TILE->block_m, block - first_block(op, g)),
                       dsm_panel(TILE, j->n, item % panels)};
     if (it.rows.begin >= it.rows.end) return;
     it.rows.begin += op->begin[g];

@@ -29,6 +29,7 @@ typedef void dsm_dot_fn(int64_t K, const float *const *x, const void *w, dsm_dty
 
 typedef struct dsm_tile {
     int rows, lanes, vectors; /* of the largest kernel: rows × (vectors · lanes) accumulators */
+    int64_t block_m;          /* rows that share one packing of a panel */
     int64_t block_k;          /* depth of a panel that streams well from the second-level cache */
     dsm_tile_fn *by_rows[DSM_TILE_MAX_VECTORS][DSM_TILE_MAX_ROWS];  /* [vectors-1][rows-1] */
     dsm_tile_fn *by_panel[DSM_TILE_MAX_VECTORS][DSM_TILE_MAX_ROWS];

@@ -2,7 +2,7 @@
 /* AVX2 micro-kernels: tiles of 6 rows × 16 or 8 columns. */
 #include "kernels/x86/vec_avx2.h"
 
-enum { TILE_ROWS = 6, TILE_VECTORS = 2, BLOCK_K = 512 };
+enum { TILE_ROWS = 6, TILE_VECTORS = 2, BLOCK_M = 512, BLOCK_K = 512 };
 
 #include "kernels/x86/exp_body.h"
 #include "kernels/x86/tile_body.h" /* after TILE_ROWS and TILE_VECTORS */
@@ -35,6 +35,7 @@ const dsm_tile DSM_K(tile) = {
     .rows = TILE_ROWS,
     .lanes = LANES,
     .vectors = TILE_VECTORS,
+    .block_m = BLOCK_M,
     .block_k = BLOCK_K,
     .by_rows = {TILE_ROW(rows, 1), TILE_ROW(rows, 2)},
     .by_panel = {TILE_ROW(panel, 1), TILE_ROW(panel, 2)},

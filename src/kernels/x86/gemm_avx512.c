@@ -2,7 +2,7 @@
 /* AVX-512 micro-kernels: tiles of 8 rows × 48, 32 or 16 columns. */
 #include "kernels/x86/vec_avx512.h"
 
-enum { TILE_ROWS = 8, TILE_VECTORS = 3, BLOCK_K = 512 };
+enum { TILE_ROWS = 8, TILE_VECTORS = 3, BLOCK_M = 512, BLOCK_K = 512 };
 
 #include "kernels/x86/exp_body.h"
 #include "kernels/x86/tile_body.h" /* after TILE_ROWS and TILE_VECTORS */
@@ -40,6 +40,7 @@ const dsm_tile DSM_K(tile) = {
     .rows = TILE_ROWS,
     .lanes = LANES,
     .vectors = TILE_VECTORS,
+    .block_m = BLOCK_M,
     .block_k = BLOCK_K,
     .by_rows = {TILE_ROW(rows, 1), TILE_ROW(rows, 2), TILE_ROW(rows, 3)},
     .by_panel = {TILE_ROW(panel, 1), TILE_ROW(panel, 2), TILE_ROW(panel, 3)},

@@ -19,6 +19,8 @@ static void note_tile(dsm_kernels *k, const dsm_tile *t)
 {
     k->tile_m = t->rows;
     k->tile_n = (int64_t)t->vectors * t->lanes;
+    k->block_m = t->block_m;
+    k->block_n = k->tile_n;
     k->block_k = t->block_k;
 }
 
@@ -53,9 +55,10 @@ void dsm_kernels_x86(dsm_kernels *k, unsigned flags)
 int dsm_peaks_x86(const dsm_peak *out[DSM_MAX_PEAKS], unsigned flags)
 {
     int n = 0;
-    for (int i = 0; i < 4; i++)
-        if ((flags & dsm_peaks_avx512[i].flags) == dsm_peaks_avx512[i].flags)
-            out[n++] = &dsm_peaks_avx512[i];
+    for (int i = 0; i < 4; i++) {
+        const dsm_peak *p = &dsm_peaks_avx512[i];
+        if (p->run && (flags & p->flags) == p->flags) out[n++] = p;
+    }
     if (n == 0 && (flags & DSM_CPU_AVX2)) out[n++] = &dsm_peaks_avx2[0];
     return n;
 }

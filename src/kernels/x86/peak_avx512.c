@@ -25,15 +25,18 @@ enum { CHAINS = 16 };
         return (float)lowest(sum[0]);                                                              \
     }
 
-/* Halves by their bits: ISO C has no such type. */
-#define HALVES(bits)   _mm512_castsi512_ph(_mm512_set1_epi16(bits))
-#define LOWEST_HALF(v) _mm512_cvtsi512_si32(_mm512_castph_si512(v))
-
 RUN(fp32, "avx512f", __m512, _mm512_set1_ps((float)c),
     _mm512_fmadd_ps(sum[c], _mm512_set1_ps(0.5f), _mm512_set1_ps(1)), _mm512_add_ps,
     _mm512_cvtss_f32)
-RUN(fp16, "avx512fp16", __m512h, _mm512_castsi512_ph(_mm512_set1_epi16((short)c)),
+#if defined(__clang__) && __clang_major__ < 15 /* does not know vectors of halves */
+#define run_fp16 NULL
+#else
+/* Halves by their bits: ISO C has no such type. */
+#define HALVES(bits)   _mm512_castsi512_ph(_mm512_set1_epi16(bits))
+#define LOWEST_HALF(v) _mm512_cvtsi512_si32(_mm512_castph_si512(v))
+RUN(fp16, "avx512fp16", __m512h, HALVES((short)c),
     _mm512_fmadd_ph(sum[c], HALVES(0x3800), HALVES(0x3C00)), _mm512_add_ph, LOWEST_HALF)
+#endif
 RUN(bf16, "avx512bf16", __m512, _mm512_set1_ps((float)c),
     _mm512_dpbf16_ps(sum[c], (__m512bh)_mm512_set1_epi16(0x3F80), (__m512bh)_mm512_set1_epi16(0x3F00)),
     _mm512_add_ps, _mm512_cvtss_f32)
