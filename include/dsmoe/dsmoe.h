@@ -3,10 +3,17 @@
 #ifndef DSMOE_DSMOE_H
 #define DSMOE_DSMOE_H
 
+#include "dsmoe/bench.h"
 #include "dsmoe/config.h"
 #include "dsmoe/data.h"
+#include "dsmoe/engine.h"
+#include "dsmoe/eval.h"
+#include "dsmoe/model.h"
+#include "dsmoe/plan.h"
+#include "dsmoe/settings.h"
 #include "dsmoe/status.h"
 #include "dsmoe/tokenizer.h"
+#include "dsmoe/train.h"
 
 #ifdef __cplusplus
 extern "C" {
