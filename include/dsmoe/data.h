@@ -64,7 +64,7 @@ typedef struct dsm_prepare_options {
     bool prepend_bos;      /* begin each document with BOS, false */
     uint64_t shard_tokens; /* tokens per shard file, 64 Mi */
     int n_threads;
-    /* Bytes of input read and to read, tokens so far; called often. May be NULL. */
+    /* Bytes of input read and to read, tokens so far; called every few megabytes. May be NULL. */
     void (*progress)(void *arg, double done, double total, uint64_t tokens);
     void *progress_arg;
 } dsm_prepare_options;
