@@ -134,7 +134,18 @@ $ dsmoe train r.yaml --set run=runs/d --set optimizer.peak_lr=1e30 --set schedul
 2> dsmoe train: step {*}: the {*} is not finite; first seen in {*}. Try a lower optimizer.peak_lr, a longer schedule.warmup or a smaller optimizer.clip ({*})
 exit 1
 
-# --- a disk that is full leaves the last checkpoint ---
+# --- a disk that is full leaves the last checkpoint, and nothing half written ---
 $ (ulimit -f 200; dsmoe train r.yaml --set run=runs/e --set steps=3 --set checkpoint.every=1 --quiet)
 2> dsmoe train: checkpoint of step 1: {*}: cannot write: File too large (no checkpoint yet)
 exit 1
+
+$ (ulimit -f 200; dsmoe train --resume runs/a --set steps=9 --quiet)
+2> dsmoe train: checkpoint of step 9: {*}: cannot write: File too large (last checkpoint: step 8)
+exit 1
+
+$ ls runs/a/checkpoints && dsmoe train --resume runs/a --quiet
+1> latest
+1> step-00000006
+1> step-00000008
+1> valid loss {*}
+1> checkpoint runs/a/checkpoints/step-00000009
