@@ -9,6 +9,7 @@
 #include "tokenizer/pretok.h"
 #include "tokenizer/unicode.h"
 
+#include <pthread.h>
 #include <string.h>
 
 typedef struct preset {
@@ -116,20 +117,30 @@ dsm_status dsm_pretok_preset(json_t **out, const char *name, dsm_err *err)
                     name, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
-const char *dsm_pretok_recognise(dsm_pretok *p)
+/* Signatures of the presets, made once and kept. */
+static dsm_buf signatures[N_PRESETS];
+
+static void make_signatures(void)
 {
     for (int i = 0; i < N_PRESETS; i++) {
-        dsm_pretok known;
+        dsm_pretok p;
         json_t *json = presets[i].build();
-        if (!json || dsm_pretok_read(&known, json, "preset", NULL) != DSM_OK) {
-            json_decref(json);
-            continue;
+        if (json && dsm_pretok_read(&p, json, "preset", NULL) == DSM_OK) {
+            signatures[i] = p.signature;
+            p.signature = (dsm_buf){0};
+            dsm_pretok_free(&p);
         }
-        bool same = known.signature.len == p->signature.len && p->signature.len > 0 &&
-                    memcmp(known.signature.data, p->signature.data, p->signature.len) == 0;
-        dsm_pretok_free(&known);
         json_decref(json);
-        if (!same) continue;
+    }
+}
+
+const char *dsm_pretok_recognise(dsm_pretok *p)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_signatures);
+    for (int i = 0; i < N_PRESETS; i++) {
+        if (p->signature.len == 0 || p->signature.len != signatures[i].len) continue;
+        if (memcmp(p->signature.data, signatures[i].data, p->signature.len) != 0) continue;
         p->scan = presets[i].scan;
         return presets[i].name;
     }

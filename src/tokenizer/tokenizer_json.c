@@ -334,14 +334,17 @@ static dsm_status read_config(dsm_tokenizer *t, const char *what, dsm_err *err)
 
 /* --- fingerprint ---------------------------------------------------------------------------------------- */
 
+/* Missing, null and empty values are the same. */
 static uint64_t mix_json(uint64_t h, const json_t *json)
 {
-    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    bool nothing = !json || json_is_null(json) || (json_is_array(json) && json_array_size(json) == 0);
+    char *text = nothing ? NULL : json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
     if (text) h = dsm_hash_u64(h ^ dsm_hash_bytes(text, strlen(text)));
     free(text);
     return h;
 }
 
+/* Everything that changes ids or text. */
 static void take_fingerprint(dsm_tokenizer *t)
 {
     uint64_t h = (uint64_t)t->vocab.size;
@@ -352,7 +355,10 @@ static void take_fingerprint(dsm_tokenizer *t)
     }
     for (size_t i = 0; i < t->bpe.n_merges; i++)
         h = dsm_hash_u64(h ^ t->bpe.merges[i].pair);
-    t->fingerprint = mix_json(mix_json(h, t->root), t->added_json);
+    static const char *const parts[] = {"normalizer", "pre_tokenizer", "post_processor", "decoder", "model"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        h = dsm_hash_u64(mix_json(h, json_object_get(t->root, parts[i])) + i);
+    t->fingerprint = mix_json(h, t->added_json);
 }
 
 /* --- putting it together -------------------------------------------------------------------------------- */

@@ -105,12 +105,13 @@ static void add_root(dsm_buf *b, const dsm_tokenizer *t)
                                         "normalizer", "pre_tokenizer", "post_processor", "decoder"};
     bool first = true;
     dsm_buf_str(b, "{");
+    json_t *null = json_null(), *none = json_array();
     for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
-        const json_t *value = strcmp(order[i], "added_tokens") ? json_object_get(t->root, order[i])
-                                                               : t->added_json;
-        json_t *null = json_null();
+        const json_t *value = json_object_get(t->root, order[i]);
+        if (strcmp(order[i], "added_tokens") == 0) value = t->added_json ? t->added_json : none;
         add_member(b, &first, "  ", order[i], value ? value : null);
     }
+    json_decref(none);
     add_member(b, &first, "  ", "model", NULL);
     add_model(b, t);
     dsm_buf_str(b, "\n}\n");
