@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* dsmoe tokenizer: train one from text, turn text into ids and back, show what a folder holds. */
 #include "cli/cmd.h"
+#include "cli/input.h"
 #include "cli/opts.h"
 #include "cli/print.h"
 #include "cli/progress.h"
@@ -39,20 +40,6 @@ static const char help[] =
     "token, unless --no-special; --post adds what the file adds around a text (BOS). With --null\n"
     "standard input holds texts that end in a NUL byte, and each gives a line of ids.\n"
     "decode prints the text of ids, from the command line or standard input.\n";
-
-enum { MAX_STDIN = 1 << 30 };
-
-static dsm_status read_stdin(dsm_buf *out, dsm_err *err)
-{
-    char block[65536];
-    for (size_t n; (n = fread(block, 1, sizeof block, stdin)) > 0;) {
-        dsm_buf_add(out, block, n);
-        if (out->len > MAX_STDIN)
-            return dsm_fail(err, DSM_ELIMIT, "standard input: more than %d bytes", MAX_STDIN);
-    }
-    if (ferror(stdin)) return dsm_fail(err, DSM_EIO, "standard input: %s", strerror(errno));
-    return dsm_buf_check(out, "standard input", err);
-}
 
 /* --- train -------------------------------------------------------------------------------------- */
 
@@ -206,8 +193,7 @@ static dsm_status encode_stdin(const dsm_cli *cli, const dsm_tokenizer *t, unsig
                                dsm_err *err)
 {
     dsm_buf text = {0};
-    dsm_buf_str(&text, "");
-    dsm_status status = read_stdin(&text, err);
+    dsm_status status = dsm_read_stdin(&text, err);
     if (status == DSM_OK) status = encode_one(cli, t, text.data, text.len, flags, ids, err);
     dsm_buf_free(&text);
     return status;
@@ -271,7 +257,7 @@ static dsm_status stdin_ids(const dsm_tokenizer *t, dsm_buf *ids, dsm_err *err)
 {
     dsm_buf text = {0};
     char *state = NULL;
-    dsm_status status = read_stdin(&text, err);
+    dsm_status status = dsm_read_stdin(&text, err);
     for (char *word = strtok_r(text.data ? text.data : (char[]){""}, " \t\r\n,", &state);
          status == DSM_OK && word; word = strtok_r(NULL, " \t\r\n,", &state))
         status = push_id(t, word, ids, err);
