@@ -79,7 +79,9 @@ static void test_row_exp(void **state)
     z[0] = -INFINITY;
     for (int s = tiles(sets) - 1; s >= 0; s--) {
         memcpy(p, z, N * sizeof *p);
-        sets[s]->row_exp(p, N, 1, 0);
+        float sum = sets[s]->row_exp(p, p, N / 2, 1, 0);
+        assert_true(sets[s]->row_exp(NULL, z, N / 2, 1, 0) == sum);
+        sets[s]->row_exp(p + N / 2, p + N / 2, N - N / 2, 1, 0);
         for (int i = 0; i < N; i++) {
             double want = exp((double)z[i]), got = (double)p[i];
             if (want > (double)3.4028235e38f && isinf(got)) continue;
@@ -89,7 +91,7 @@ static void test_row_exp(void **state)
                          want);
         }
         float nan = NAN;
-        assert_true(isnan(sets[s]->row_exp(&nan, 1, 1, 0)));
+        assert_true(isnan(sets[s]->row_exp(&nan, &nan, 1, 1, 0)));
         assert_true(sets[s]->row_max(z, N) == z[N - 1]);
     }
     lab_release();

@@ -15,7 +15,7 @@ typedef struct act_args {
 
 static inline dsm_real sigmoid(dsm_real g)
 {
-    return 1 / (1 + dsm_kernel_exp(-g));
+    return 1 / (1 + dsm_exp(-g));
 }
 
 static void forward_rows(void *arg, int64_t item, int worker)

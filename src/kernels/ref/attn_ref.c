@@ -88,7 +88,7 @@ static void forward_query(void *arg, int64_t item, int worker)
     }
     memset(sum, 0, (size_t)op->Dv * sizeof *sum);
     for (int64_t j = 0; j < S; j++) {
-        dsm_acc p = (dsm_acc)dsm_kernel_exp((dsm_real)(score[j] - top));
+        dsm_acc p = (dsm_acc)dsm_exp((dsm_real)(score[j] - top));
         total += p;
         add_scaled(sum, p, v_at(op, at.b, hk, j), op->Dv);
     }
@@ -109,7 +109,7 @@ static void score_grad(const dsm_attention *op, head_at at, int64_t j, dsm_acc *
     int64_t hk = key_head(op, at.h), row = (at.b * op->H + at.h) * op->T + at.i;
     const dsm_real *dout = op->dout + out_at(op, at.b, at.h, at.i);
     dsm_acc s = (dsm_acc)op->scale * dot(q_at(op, at.b, at.h, at.i), k_at(op, at.b, hk, j), op->Dk);
-    *p = (dsm_acc)dsm_kernel_exp((dsm_real)(s - (dsm_acc)op->lse[row]));
+    *p = (dsm_acc)dsm_exp((dsm_real)(s - (dsm_acc)op->lse[row]));
     *ds = *p * (dot(dout, v_at(op, at.b, hk, j), op->Dv) - (dsm_acc)op->delta[row]);
 }
 

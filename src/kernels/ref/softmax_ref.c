@@ -22,7 +22,7 @@ static dsm_acc exp_row(dsm_real *e, const dsm_real *z, dsm_real top, int64_t n)
     dsm_acc sum = 0;
     DSM_SIMD_SUM(sum)
     for (int64_t i = 0; i < n; i++) {
-        dsm_real v = dsm_kernel_exp(z[i] - top);
+        dsm_real v = dsm_exp(z[i] - top);
         e[i] = v;
         sum += (dsm_acc)v;
     }
@@ -34,7 +34,7 @@ static dsm_acc exp_sum(const dsm_real *z, dsm_real top, int64_t n)
     dsm_acc sum = 0;
     DSM_SIMD_SUM(sum)
     for (int64_t i = 0; i < n; i++)
-        sum += (dsm_acc)dsm_kernel_exp(z[i] - top);
+        sum += (dsm_acc)dsm_exp(z[i] - top);
     return sum;
 }
 

@@ -202,7 +202,7 @@ static void soften_row(const fwd_scratch *f, const dsm_attention *op, int64_t i,
         if (shrink > 0) scale_row(f->o + i * op->Dv, f->o + i * op->Dv, shrink, op->Dv);
         f->top[i] = top;
     }
-    f->sum[i] += TILE->row_exp(s, n_seen, op->scale, f->top[i]);
+    f->sum[i] += TILE->row_exp(s, s, n_seen, op->scale, f->top[i]);
 }
 
 static void forward_block(void *arg, int64_t item, int worker)
@@ -256,7 +256,7 @@ static void decode_head(void *arg, int64_t item, int worker)
     for (int64_t i = 0; i < m; i++) {
         int64_t n = op->past + i % op->T + 1, h = hk * a->group + i / op->T;
         float top = op->scale * TILE->row_max(s + i * S, n);
-        sum[i] = TILE->row_exp(s + i * S, n, op->scale, top);
+        sum[i] = TILE->row_exp(s + i * S, s + i * S, n, op->scale, top);
         memset(s + i * S + n, 0, (size_t)(S - n) * sizeof *s);
         if (op->lse) op->lse[(b * op->H + h) * op->T + i % op->T] = top + logf(sum[i]);
     }

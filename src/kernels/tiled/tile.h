@@ -44,12 +44,16 @@ typedef struct dsm_tile {
     /* A by panel: for each `rows` columns of src (K, n), for each k, those columns. */
     void (*pack_columns)(float *a, const float *src, int64_t rs, int64_t n, int64_t K);
 
-    /* Rows of attention scores, n >= 1 elements, by an exp good to 2 ulp:
-     * the largest;  p = exp(scale · p - top), returning their sum;
-     * s = exp(scale · s - lse), then dp = scale · s · (dp - delta). */
+    /* Rows of n >= 1 elements, by an exp good to 2 ulp:
+     * the largest;  e = exp(scale · s - top), returning their sum (e may be s, or NULL: the sum only);
+     * s = exp(scale · s - lse), then dp = scale · s · (dp - delta);
+     * SwiGLU and its gradient, as in ref/act_ref.c (dg, du may be g, u). */
     float (*row_max)(const float *s, int64_t n);
-    float (*row_exp)(float *p, int64_t n, float scale, float top);
+    float (*row_exp)(float *e, const float *s, int64_t n, float scale, float top);
     void (*row_exp_grad)(float *s, float *dp, int64_t n, float scale, float lse, float delta);
+    void (*row_swiglu)(float *h, const float *g, const float *u, int64_t n);
+    void (*row_swiglu_bwd)(float *dg, float *du, const float *dh, const float *g, const float *u,
+                           int64_t n);
 } dsm_tile;
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* e^x on vectors, and the rows of attention that need it; over the names of vec_<isa>.h.
+/* e^x on vectors, and the rows that need it (attention, softmax, cross entropy, SwiGLU); over the
+ * names of vec_<isa>.h.
  *
  * x = n ln 2 + r with |r| <= ln 2 / 2; e^r by its Taylor polynomial of degree 7, whose remainder is
  * below a tenth of an ulp; then the exponent. -inf gives 0, NaN stays NaN. Error <= 2 ulp
@@ -7,7 +8,8 @@
 #ifndef DSMOE_KERNELS_X86_EXP_BODY_H
 #define DSMOE_KERNELS_X86_EXP_BODY_H
 
-#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 static inline vec vec_exp(vec x)
 {
@@ -35,22 +37,28 @@ static float row_max(const float *s, int64_t n)
     return t;
 }
 
-static float row_exp(float *p, int64_t n, float scale, float top)
+static inline __attribute__((always_inline)) float row_exp_body(bool store, float *e, const float *s,
+                                                                int64_t n, float scale, float top)
 {
     vec c = vec_set1(scale), t = vec_set1(-top), sum = vec_zero();
     int64_t j = 0;
     for (; j + LANES <= n; j += LANES) {
-        vec e = vec_exp(vec_fma(vec_load(p + j), c, t));
-        vec_store(p + j, e);
-        sum = vec_add(sum, e);
+        vec v = vec_exp(vec_fma(vec_load(s + j), c, t));
+        if (store) vec_store(e + j, v);
+        sum = vec_add(sum, v);
     }
     if (j < n) {
         vec_mask m = vec_first(n - j);
-        vec e = vec_keep(vec_exp(vec_fma(vec_load_masked(p + j, m), c, t)), m);
-        vec_store_masked(p + j, m, e);
-        sum = vec_add(sum, e);
+        vec v = vec_keep(vec_exp(vec_fma(vec_load_masked(s + j, m), c, t)), m);
+        if (store) vec_store_masked(e + j, m, v);
+        sum = vec_add(sum, v);
     }
     return vec_sum(sum);
+}
+
+static float row_exp(float *e, const float *s, int64_t n, float scale, float top)
+{
+    return e ? row_exp_body(true, e, s, n, scale, top) : row_exp_body(false, NULL, s, n, scale, top);
 }
 
 static inline void exp_grad(vec *s, vec *dp, vec scale, vec lse, vec delta)
@@ -75,6 +83,55 @@ static void row_exp_grad(float *s, float *dp, int64_t n, float scale, float lse,
         exp_grad(&sv, &dv, c, l, d);
         vec_store_masked(s + j, m, sv);
         vec_store_masked(dp + j, m, dv);
+    }
+}
+
+static inline vec sigmoid(vec g)
+{
+    vec one = vec_set1(1);
+    return vec_div(one, vec_add(one, vec_exp(vec_sub(vec_zero(), g))));
+}
+
+static void row_swiglu(float *h, const float *g, const float *u, int64_t n)
+{
+    int64_t j = 0;
+    for (; j + LANES <= n; j += LANES) {
+        vec gv = vec_load(g + j);
+        vec_store(h + j, vec_mul(vec_mul(gv, sigmoid(gv)), vec_load(u + j)));
+    }
+    if (j < n) {
+        vec_mask m = vec_first(n - j);
+        vec gv = vec_load_masked(g + j, m);
+        vec_store_masked(h + j, m, vec_mul(vec_mul(gv, sigmoid(gv)), vec_load_masked(u + j, m)));
+    }
+}
+
+/* From dh, g and u to dg and du. */
+static inline void swiglu_grad(vec dh, vec *g, vec *u)
+{
+    vec s = sigmoid(*g), one = vec_set1(1);
+    vec slope = vec_mul(s, vec_fma(*g, vec_sub(one, s), one));
+    vec dg = vec_mul(vec_mul(dh, *u), slope);
+    *u = vec_mul(dh, vec_mul(*g, s));
+    *g = dg;
+}
+
+static void row_swiglu_bwd(float *dg, float *du, const float *dh, const float *g, const float *u,
+                           int64_t n)
+{
+    int64_t j = 0;
+    for (; j + LANES <= n; j += LANES) {
+        vec gv = vec_load(g + j), uv = vec_load(u + j);
+        swiglu_grad(vec_load(dh + j), &gv, &uv);
+        vec_store(dg + j, gv);
+        vec_store(du + j, uv);
+    }
+    if (j < n) {
+        vec_mask m = vec_first(n - j);
+        vec gv = vec_load_masked(g + j, m), uv = vec_load_masked(u + j, m);
+        swiglu_grad(vec_load_masked(dh + j, m), &gv, &uv);
+        vec_store_masked(dg + j, m, gv);
+        vec_store_masked(du + j, m, uv);
     }
 }
 

@@ -51,4 +51,6 @@ const dsm_tile DSM_K(tile) = {
     .row_max = row_max,
     .row_exp = row_exp,
     .row_exp_grad = row_exp_grad,
+    .row_swiglu = row_swiglu,
+    .row_swiglu_bwd = row_swiglu_bwd,
 };

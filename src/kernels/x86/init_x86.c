@@ -3,8 +3,10 @@
 #include "kernels/init.h"
 #include "kernels/tiled/tile.h"
 
-/* Slots with a tiled algorithm (tiled/) over hand-written micro-kernels (gemm_<isa>.c). */
-#define TILED_LIST(X) X(linear) X(linear_input) X(linear_weight) X(attention) X(attention_bwd)
+/* Slots with an algorithm over hand-written micro-kernels (tiled/ over gemm_<isa>.c). */
+#define TILED_LIST(X)                                                                              \
+    X(linear) X(linear_input) X(linear_weight) X(attention) X(attention_bwd) X(softmax) X(xent)    \
+    X(swiglu) X(swiglu_bwd)
 
 #define X(op) dsm_##op##_fn dsm_##op##_avx2, dsm_##op##_avx512;
 DSM_KERNEL_LIST(X)
