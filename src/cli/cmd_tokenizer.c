@@ -6,6 +6,7 @@
 #include "cli/print.h"
 #include "cli/progress.h"
 #include "core/buf.h"
+#include "core/clock.h"
 #include "core/json.h"
 #include "dsmoe/dsmoe.h"
 
@@ -20,6 +21,7 @@ static const char help[] =
     "       dsmoe tokenizer encode DIR [TEXT] [--no-special] [--post] [--null]\n"
     "       dsmoe tokenizer decode DIR [ID...] [--skip-special]\n"
     "       dsmoe tokenizer info DIR\n"
+    "       dsmoe tokenizer bench DIR INPUT...\n"
     "\n"
     "train learns a byte-level BPE vocabulary from text, jsonl, .gz, .zst and folders of them, and\n"
     "writes tokenizer.json, tokenizer_config.json and special_tokens_map.json.\n"
@@ -39,7 +41,8 @@ static const char help[] =
     "encode prints ids, of TEXT or of standard input. Text that spells a special token becomes that\n"
     "token, unless --no-special; --post adds what the file adds around a text (BOS). With --null\n"
     "standard input holds texts that end in a NUL byte, and each gives a line of ids.\n"
-    "decode prints the text of ids, from the command line or standard input.\n";
+    "decode prints the text of ids, from the command line or standard input.\n"
+    "bench reads the inputs into memory and prints how fast they are encoded.\n";
 
 /* --- train -------------------------------------------------------------------------------------- */
 
@@ -85,13 +88,14 @@ static size_t collect_specials(const dsm_tokenizer_train_options *defaults, bool
 }
 
 static dsm_status print_trained(const dsm_cli *cli, const dsm_tokenizer *t, const char *out,
-                                const dsm_corpus_stats *s, dsm_err *err)
+                                const dsm_corpus_stats *s, double seconds, dsm_err *err)
 {
     if (cli->json)
-        return dsm_print_json(json_pack("{s:s, s:i, s:I, s:I}", "out", out, "vocab_size",
-                                    (int)dsm_tokenizer_size(t), "documents", (json_int_t)s->documents,
-                                    "bytes", (json_int_t)s->bytes),
-                          err);
+        return dsm_print_json(json_pack("{s:s, s:i, s:I, s:I, s:f}", "out", out, "vocab_size",
+                                        (int)dsm_tokenizer_size(t), "documents",
+                                        (json_int_t)s->documents, "bytes", (json_int_t)s->bytes,
+                                        "seconds", seconds),
+                              err);
     printf("%d entries from %llu documents, %llu bytes; written to %s\n", (int)dsm_tokenizer_size(t),
            (unsigned long long)s->documents, (unsigned long long)s->bytes, out);
     return DSM_OK;
@@ -109,7 +113,9 @@ static dsm_status train_on(const dsm_cli *cli, dsm_tokenizer_train_options *o,
     o->progress = show_merges;
     o->progress_arg = &r;
     dsm_progress_begin(&r.bar, "read", "B", 0, cli->quiet);
+    double start = dsm_clock();
     dsm_status status = dsm_tokenizer_train(&t, o, next_document, &r, err);
+    double seconds = dsm_clock() - start;
     dsm_progress_end(&r.bar, NULL);
     dsm_corpus_get_stats(r.corpus, &stats);
     dsm_corpus_close(r.corpus);
@@ -117,7 +123,7 @@ static dsm_status train_on(const dsm_cli *cli, dsm_tokenizer_train_options *o,
     if (status == DSM_OK && !cli->quiet && dsm_tokenizer_size(t) < o->vocab_size)
         fprintf(stderr, "note: the text has no more pairs to merge: %d entries instead of %d\n",
                 (int)dsm_tokenizer_size(t), (int)o->vocab_size);
-    if (status == DSM_OK) status = print_trained(cli, t, out, &stats, err);
+    if (status == DSM_OK) status = print_trained(cli, t, out, &stats, seconds, err);
     dsm_tokenizer_close(t);
     return status;
 }
@@ -347,6 +353,98 @@ static dsm_status info(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
     return status;
 }
 
+/* --- bench ---------------------------------------------------------------------------------------- */
+
+/* Documents in memory. */
+typedef struct texts {
+    char **data;
+    size_t *lengths, n, cap, bytes;
+} texts;
+
+static void texts_free(texts *x)
+{
+    for (size_t i = 0; i < x->n; i++)
+        free(x->data[i]);
+    free(x->data);
+    free(x->lengths);
+}
+
+static dsm_status keep_text(texts *x, const char *text, size_t n, dsm_err *err)
+{
+    if (x->n == x->cap) {
+        size_t cap = x->cap ? 2 * x->cap : 256;
+        char **data = realloc(x->data, cap * sizeof *data);
+        if (data) x->data = data;
+        size_t *lengths = realloc(x->lengths, cap * sizeof *lengths);
+        if (lengths) x->lengths = lengths;
+        if (!data || !lengths) return dsm_fail(err, DSM_ENOMEM, "out of memory");
+        x->cap = cap;
+    }
+    char *copy = malloc(n + 1);
+    if (!copy) return dsm_fail(err, DSM_ENOMEM, "out of memory");
+    memcpy(copy, text, n);
+    x->data[x->n] = copy;
+    x->lengths[x->n++] = n;
+    x->bytes += n;
+    return DSM_OK;
+}
+
+static dsm_status keep_all(texts *x, char **inputs, int n_inputs, dsm_err *err)
+{
+    dsm_corpus *corpus;
+    dsm_corpus_options o;
+    const char *text;
+    size_t n;
+    int more;
+    dsm_corpus_defaults(&o);
+    DSM_TRY(dsm_corpus_open(&corpus, (const char *const *)inputs, (size_t)n_inputs, &o, err));
+    dsm_status status = DSM_OK;
+    while (status == DSM_OK && (more = dsm_corpus_next(corpus, &text, &n, err)) != 0)
+        status = more < 0 ? err->code : keep_text(x, text, n, err);
+    dsm_corpus_close(corpus);
+    return status;
+}
+
+static dsm_status time_encoding(const dsm_cli *cli, const dsm_tokenizer *t, const texts *x, dsm_err *err)
+{
+    dsm_ids *ids = calloc(x->n + 1, sizeof *ids);
+    size_t n_ids = 0;
+    if (!ids) return dsm_fail(err, DSM_ENOMEM, "out of memory");
+    double start = dsm_clock();
+    dsm_status status = dsm_tokenizer_encode_batch(t, (const char *const *)x->data, x->lengths, x->n,
+                                                   DSM_ENCODE_PLAIN, cli->threads, ids, err);
+    double seconds = dsm_clock() - start;
+    for (size_t i = 0; i < x->n; i++) {
+        n_ids += ids[i].len;
+        dsm_ids_free(&ids[i]);
+    }
+    free(ids);
+    if (status != DSM_OK) return status;
+    if (cli->json)
+        return dsm_print_json(json_pack("{s:I, s:I, s:I, s:f, s:f}", "documents", (json_int_t)x->n, "bytes",
+                                        (json_int_t)x->bytes, "tokens", (json_int_t)n_ids, "seconds", seconds,
+                                        "mb_per_s", (double)x->bytes / seconds / 1e6),
+                              err);
+    printf("%zu documents, %zu bytes, %zu tokens in %.3f s: %.1f MB/s\n", x->n, x->bytes, n_ids, seconds,
+           (double)x->bytes / seconds / 1e6);
+    return DSM_OK;
+}
+
+static dsm_status bench(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
+{
+    int n;
+    DSM_TRY(dsm_opts_parse(NULL, 0, argc, argv, &n, err));
+    if (n < 2) return dsm_fail(err, DSM_EUSAGE, "bench: found %d arguments, expected DIR and inputs", n);
+    dsm_tokenizer *t;
+    texts x = {0};
+    DSM_TRY(dsm_tokenizer_open(&t, argv[0], err));
+    dsm_status status = keep_all(&x, argv + 1, n - 1, err);
+    if (status == DSM_OK) status = time_encoding(cli, t, &x, err);
+    texts_free(&x);
+    dsm_tokenizer_close(t);
+    return status;
+}
+
 /* -------------------------------------------------------------------------------------------------- */
 
 static dsm_status run(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
@@ -354,12 +452,14 @@ static dsm_status run(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
     static const struct action {
         const char *name;
         dsm_status (*run)(const dsm_cli *cli, int argc, char **argv, dsm_err *err);
-    } actions[] = {{"train", train}, {"encode", encode}, {"decode", decode}, {"info", info}};
+    } actions[] = {{"train", train}, {"encode", encode}, {"decode", decode}, {"info", info},
+                 {"bench", bench}};
     const char *name = argc > 0 ? argv[0] : "nothing";
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
         if (strcmp(actions[i].name, name) == 0) return actions[i].run(cli, argc - 1, argv + 1, err);
     return dsm_fail(err, DSM_EUSAGE,
-                    "found %s, expected train, encode, decode or info; see dsmoe help tokenizer", name);
+                    "found %s, expected train, encode, decode, info or bench; see dsmoe help tokenizer",
+                    name);
 }
 
 const dsm_command dsm_cmd_tokenizer = {

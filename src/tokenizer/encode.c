@@ -291,33 +291,38 @@ typedef struct batch {
     const size_t *lengths;
     unsigned flags;
     dsm_ids *out;
-    dsm_err *errors; /* one per text, code DSM_OK where all went well */
+    pthread_mutex_t lock; /* of the failure of the first text that failed */
+    int64_t failed;       /* its index, n_texts if none did */
+    dsm_err failure;
 } batch;
 
 static void encode_item(void *arg, int64_t i, int worker)
 {
     batch *b = arg;
+    dsm_err err = {0};
     (void)worker;
-    b->errors[i].code = dsm_tokenizer_encode(b->t, b->texts[i], b->lengths[i], b->flags, &b->out[i],
-                                             &b->errors[i]);
+    if (dsm_tokenizer_encode(b->t, b->texts[i], b->lengths[i], b->flags, &b->out[i], &err) == DSM_OK)
+        return;
+    pthread_mutex_lock(&b->lock);
+    if (i < b->failed) {
+        b->failed = i;
+        b->failure = err;
+    }
+    pthread_mutex_unlock(&b->lock);
 }
 
 dsm_status dsm_tokenizer_encode_batch(const dsm_tokenizer *t, const char *const *texts,
                                       const size_t *lengths, size_t n_texts, unsigned flags,
                                       int n_threads, dsm_ids *out, dsm_err *err)
 {
-    dsm_pool *pool = NULL;
-    dsm_err *errors = calloc(n_texts + 1, sizeof *errors);
-    if (!errors) return dsm_fail(err, DSM_ENOMEM, "encoding: out of memory");
-    dsm_status status = dsm_pool_open(&pool, n_threads, err);
-    if (status == DSM_OK) {
-        batch b = {t, texts, lengths, flags, out, errors};
-        dsm_pool_run(pool, (int64_t)n_texts, encode_item, &b);
-        for (size_t i = 0; i < n_texts && status == DSM_OK; i++)
-            if (errors[i].code != DSM_OK)
-                status = dsm_fail(err, errors[i].code, "text %zu: %s", i, errors[i].msg);
-    }
+    dsm_pool *pool;
+    batch b = {.t = t, .texts = texts, .lengths = lengths, .flags = flags, .out = out,
+               .failed = (int64_t)n_texts};
+    DSM_TRY(dsm_pool_open(&pool, n_threads, err));
+    pthread_mutex_init(&b.lock, NULL);
+    dsm_pool_run(pool, (int64_t)n_texts, encode_item, &b);
+    pthread_mutex_destroy(&b.lock);
     dsm_pool_close(pool);
-    free(errors);
-    return status;
+    if (b.failed == (int64_t)n_texts) return DSM_OK;
+    return dsm_fail(err, b.failure.code, "text %lld: %s", (long long)b.failed, b.failure.msg);
 }

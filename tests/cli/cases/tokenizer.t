@@ -23,7 +23,7 @@ $ printf 'two\nlines' | dsmoe tokenizer encode tok > ids && dsmoe tokenizer deco
 
 # wrong usage
 $ dsmoe tokenizer
-2> dsmoe tokenizer: found nothing, expected train, encode, decode or info; see dsmoe help tokenizer
+2> dsmoe tokenizer: found nothing, expected train, encode, decode, info or bench; see dsmoe help tokenizer
 exit 2
 
 $ dsmoe tokenizer train --out x in.txt
