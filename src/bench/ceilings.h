@@ -10,6 +10,10 @@
 
 #include <stddef.h>
 
+/* Seconds, for differences: wall time; with one worker its CPU time, which neighbours on a shared
+ * machine cannot take away. */
+double dsm_bench_clock(const dsm_exec *x);
+
 /* Operations per second / 1e9 of one kind of multiply-add, all workers together. */
 double dsm_ceiling_ops(const dsm_exec *x, const dsm_peak *peak);
 
