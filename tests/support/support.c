@@ -26,6 +26,18 @@ void test_remove_dir(char *dir)
     free(dir);
 }
 
+int test_enter_dir(void **state)
+{
+    *state = test_make_dir();
+    return 0;
+}
+
+int test_leave_dir(void **state)
+{
+    test_remove_dir(*state);
+    return 0;
+}
+
 const char *test_path(const char *dir, const char *name)
 {
     static char paths[4][4096];

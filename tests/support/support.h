@@ -36,6 +36,10 @@ int test_contains(const char *text, const char *part);
 char *test_make_dir(void);
 void test_remove_dir(char *dir);
 
+/* The same as a cmocka setup and teardown: *state is the folder. */
+int test_enter_dir(void **state);
+int test_leave_dir(void **state);
+
 /* dir/name in a static buffer of four in turn. */
 const char *test_path(const char *dir, const char *name);
 

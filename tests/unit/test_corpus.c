@@ -357,20 +357,6 @@ static void folders_are_walked_in_order_of_names(void **state)
     expect_failure(test_path(*state, "none"), DSM_ENOTFOUND, "no file here ends in");
 }
 
-/* -------------------------------------------------------------------------------------------- */
-
-static int make_dir(void **state)
-{
-    *state = test_make_dir();
-    return 0;
-}
-
-static int remove_dir(void **state)
-{
-    test_remove_dir(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,5 +377,5 @@ int main(void)
         cmocka_unit_test(zstd_windows_may_be_long),
         cmocka_unit_test(folders_are_walked_in_order_of_names),
     };
-    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+    return cmocka_run_group_tests(tests, test_enter_dir, test_leave_dir);
 }

@@ -220,20 +220,6 @@ static void sources_must_fit_each_other(void **state)
     assert_fails(dsm_loader_open(&l, s, 1, T, 5, true, &err), DSM_ENOTFOUND, "nowhere/data.json");
 }
 
-/* -------------------------------------------------------------------------------------------- */
-
-static int make_dir(void **state)
-{
-    *state = test_make_dir();
-    return 0;
-}
-
-static int remove_dir(void **state)
-{
-    test_remove_dir(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,5 +233,5 @@ int main(void)
         cmocka_unit_test(a_cursor_goes_on_exactly),
         cmocka_unit_test(sources_must_fit_each_other),
     };
-    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+    return cmocka_run_group_tests(tests, test_enter_dir, test_leave_dir);
 }

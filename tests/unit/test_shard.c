@@ -306,20 +306,6 @@ static void what_a_killed_process_left_is_cleared(void **state)
                  "cannot create folder");
 }
 
-/* -------------------------------------------------------------------------------------------- */
-
-static int make_dir(void **state)
-{
-    *state = test_make_dir();
-    return 0;
-}
-
-static int remove_dir(void **state)
-{
-    test_remove_dir(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -334,5 +320,5 @@ int main(void)
         cmocka_unit_test(a_folder_appears_by_one_rename),
         cmocka_unit_test(what_a_killed_process_left_is_cleared),
     };
-    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+    return cmocka_run_group_tests(tests, test_enter_dir, test_leave_dir);
 }
