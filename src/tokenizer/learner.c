@@ -128,18 +128,23 @@ static pair_info *info_of(learner *l, uint64_t pair)
     return p;
 }
 
+/* Note that a pair occurs in a word; true the first time in this round. touched has room for it. */
+static bool first_in_word(learner *l, pair_info *p, uint32_t w)
+{
+    if (p->last_word == w + 1) return false;
+    p->last_word = w + 1;
+    if (p->n_listed++ == 0) l->touched.at[l->touched.n++] = (uint32_t)(p - l->pairs.at);
+    return true;
+}
+
 /* One occurrence more (sign 1) or less (-1) of a pair in a word. */
 static bool change(learner *l, int32_t left, int32_t right, uint32_t w, int sign)
 {
     pair_info *p = info_of(l, dsm_pair(left, right));
-    if (!p) return false;
+    if (!p || !RESERVE(l, l->seen, 1) || !RESERVE(l, l->touched, 1)) return false;
     p->count += sign * l->words[w].count;
-    if (sign < 0 || p->last_word == w + 1) return true;
-    if (!RESERVE(l, l->seen, 1) || !RESERVE(l, l->touched, 1)) return false;
-    uint32_t index = (uint32_t)(p - l->pairs.at);
-    if (p->n_listed++ == 0) l->touched.at[l->touched.n++] = index;
-    p->last_word = w + 1;
-    l->seen.at[l->seen.n++] = (sighting){index, w};
+    if (sign > 0 && first_in_word(l, p, w))
+        l->seen.at[l->seen.n++] = (sighting){(uint32_t)(p - l->pairs.at), w};
     return true;
 }
 
@@ -180,29 +185,48 @@ static void drop_top(learner *l)
     if (l->queue.n) replace_top(l, last);
 }
 
-/* Turn the round's sightings into lists and queue entries. */
-static bool end_round(learner *l)
+/* Give each touched pair its place in `lists`; then they are filled with list_word. */
+static bool place_lists(learner *l)
 {
-    if (!RESERVE(l, l->lists, l->seen.n)) return false;
+    size_t total = 0;
+    for (size_t i = 0; i < l->touched.n; i++)
+        total += l->pairs.at[l->touched.at[i]].n_listed;
+    if (!RESERVE(l, l->lists, total)) return false;
     for (size_t i = 0; i < l->touched.n; i++) {
         pair_info *p = &l->pairs.at[l->touched.at[i]];
         p->list = l->lists.n;
         l->lists.n += p->n_listed;
-        p->n_listed = 0;
+        p->n_listed = p->last_word = 0;
     }
-    for (size_t i = 0; i < l->seen.n; i++) {
-        pair_info *p = &l->pairs.at[l->seen.at[i].info];
-        l->lists.at[p->list + p->n_listed++] = l->seen.at[i].word;
-    }
+    return true;
+}
+
+static void list_word(learner *l, pair_info *p, uint32_t w)
+{
+    l->lists.at[p->list + p->n_listed++] = w;
+}
+
+/* Queue the touched pairs with their lists; the round is over. */
+static bool queue_lists(learner *l)
+{
     for (size_t i = 0; i < l->touched.n; i++) {
         pair_info *p = &l->pairs.at[l->touched.at[i]];
         queued q = {p->count, p->pair, l->touched.at[i], p->n_listed, p->list};
-        p->n_listed = 0;
-        p->last_word = 0;
+        p->n_listed = p->last_word = 0;
         if (q.count > 0 && !push(l, q)) return false;
     }
-    l->seen.n = l->touched.n = 0;
+    l->touched.n = 0;
     return true;
+}
+
+/* Turn the round's sightings into lists and queue entries. */
+static bool end_round(learner *l)
+{
+    if (!place_lists(l)) return false;
+    for (size_t i = 0; i < l->seen.n; i++)
+        list_word(l, &l->pairs.at[l->seen.at[i].info], l->seen.at[i].word);
+    l->seen.n = 0;
+    return queue_lists(l);
 }
 
 /* --- words -------------------------------------------------------------------------------------------- */
@@ -227,14 +251,31 @@ static dsm_status load_words(learner *l, const int32_t byte_id[256], const dsm_w
     return DSM_OK;
 }
 
+/* One pass over all pairs of all words: count them, or list the words of each. */
+static bool visit_pairs(learner *l, bool listing)
+{
+    for (uint32_t w = 0; w < l->n_words; w++) {
+        const int32_t *s = l->symbols + l->words[w].first;
+        for (uint32_t k = 0; k + 1 < l->words[w].n; k++) {
+            pair_info *p = info_of(l, dsm_pair(s[k], s[k + 1]));
+            if (!p || !RESERVE(l, l->touched, 1)) return false;
+            if (!listing) {
+                p->count += l->words[w].count;
+                first_in_word(l, p, w);
+            } else if (p->last_word != w + 1) {
+                p->last_word = w + 1;
+                list_word(l, p, w);
+            }
+        }
+    }
+    return true;
+}
+
+/* The first round. It is the largest by far, so it goes without the array of sightings. */
 static dsm_status count_pairs(learner *l)
 {
-    for (size_t i = 0; i < l->n_words; i++) {
-        const int32_t *s = l->symbols + l->words[i].first;
-        for (uint32_t k = 0; k + 1 < l->words[i].n; k++)
-            if (!change(l, s[k], s[k + 1], (uint32_t)i, 1)) return out_of_memory(l);
-    }
-    return end_round(l) ? DSM_OK : out_of_memory(l);
+    bool ok = visit_pairs(l, false) && place_lists(l) && visit_pairs(l, true) && queue_lists(l);
+    return ok ? DSM_OK : out_of_memory(l);
 }
 
 /* Merge a pair in one word, from left to right, and tell the neighbours. */
