@@ -17,11 +17,12 @@
 #include "kernels/tiled/tiled.h"
 
 enum {
+    SET_COLUMNS = 288,     /* columns of C that an item computes at most */
+    ITEMS = 4,             /* per thread, before cutting stops */
     WEIGHT_DEPTH = 192,    /* rows of dy and x packed at a time */
     WEIGHT_N = 352,        /* rows and */
-    WEIGHT_PANELS = 6,     /* panels of a tile of dw at most, */
-    WEIGHT_N_MIN = 48,     /* at least; cut further only while there are */
-    WEIGHT_ITEMS = 4       /* fewer items than this per thread */
+    WEIGHT_PANELS = 6,     /* panels of a tile of dw at most */
+    WEIGHT_N_MIN = 48      /* and at least */
 };
 
 /* ---- cutting a matrix into blocks -------------------------------------------------------------- */
@@ -59,13 +60,14 @@ static int64_t group_of_block(const dsm_linear *op, int64_t block)
 typedef struct linear_job {
     const dsm_exec *x;
     const dsm_linear *op;
-    bool input;   /* C is dx, not y */
-    int64_t n, k; /* columns of C; length of its sums */
+    bool input;           /* C is dx, not y */
+    int64_t n, k;         /* columns of C; length of its sums */
+    int64_t panels, sets; /* panels of B in all; sets of panels, one to an item */
 } linear_job;
 
 typedef struct linear_item {
     const dsm_mat *w;
-    dsm_range rows, columns;
+    dsm_range rows, panels;
 } linear_item;
 
 static const float *x_row(const dsm_linear *op, int64_t r)
@@ -93,73 +95,104 @@ static const void *weight_at(const dsm_mat *w, int64_t row, int64_t column)
     return (const char *)w->data + (size_t)(row * w->cols + column) * dsm_dtype_size(w->dtype);
 }
 
-static void pack_panel(const linear_job *j, const linear_item *it, dsm_range k, float *panel)
+/* Panels of B one after another, k deep. */
+static void pack_panels(const linear_job *j, const linear_item *it, dsm_range k, float *packed)
 {
-    int64_t width = dsm_panel_width(TILE, it->columns), n = it->columns.end - it->columns.begin;
     const dsm_mat *w = it->w;
-    if (j->input)
-        TILE->pack_rows(panel, width, weight_at(w, k.begin, it->columns.begin), w->dtype,
-                              w->cols, NULL, n, k.end - k.begin);
-    else
-        TILE->pack_transposed(panel, width, weight_at(w, it->columns.begin, k.begin), w->dtype,
-                                    w->cols, n, k.end - k.begin);
+    const int64_t len = k.end - k.begin;
+    for (int64_t p = it->panels.begin; p < it->panels.end; p++) {
+        dsm_range c = dsm_panel(TILE, j->n, p);
+        int64_t width = dsm_panel_width(TILE, c), n = c.end - c.begin;
+        if (j->input)
+            TILE->pack_rows(packed, width, weight_at(w, k.begin, c.begin), w->dtype, w->cols, NULL,
+                            n, len);
+        else
+            TILE->pack_transposed(packed, width, weight_at(w, c.begin, k.begin), w->dtype, w->cols,
+                                  n, len);
+        packed += width * len;
+    }
 }
 
-static void sweep_rows(const linear_job *j, const linear_item *it, dsm_range k, const float *panel)
+/* `rows` rows of C from r on, across the panels. */
+static void sweep_panels(const linear_job *j, const linear_item *it, dsm_range k, int64_t r, int rows,
+                         const float *packed)
 {
-    int64_t vectors = dsm_panel_width(TILE, it->columns) / TILE->lanes;
-    dsm_tile_fn *const *kernels = TILE->by_rows[vectors - 1];
+    const int64_t len = k.end - k.begin;
     const float *a[DSM_TILE_MAX_ROWS];
-    for (int64_t r = it->rows.begin; r < it->rows.end; r += TILE->rows) {
-        int rows = it->rows.end - r < TILE->rows ? (int)(it->rows.end - r) : TILE->rows;
-        for (int i = 0; i < rows; i++)
-            a[i] = a_row(j, r + i) + k.begin;
-        kernels[rows - 1](k.end - k.begin, a, panel, c_row(j, r) + it->columns.begin, c_stride(j),
-                          it->columns.end - it->columns.begin, j->op->accumulate || k.begin > 0);
+    for (int i = 0; i < rows; i++)
+        a[i] = a_row(j, r + i) + k.begin;
+    for (int64_t p = it->panels.begin; p < it->panels.end; p++) {
+        dsm_range c = dsm_panel(TILE, j->n, p);
+        int64_t width = dsm_panel_width(TILE, c);
+        TILE->by_rows[width / TILE->lanes - 1][rows - 1](len, a, packed, c_row(j, r) + c.begin,
+                                                         c_stride(j), c.end - c.begin,
+                                                         j->op->accumulate || k.begin > 0);
+        packed += width * len;
+    }
+}
+
+static void many_rows(const linear_job *j, const linear_item *it, float *packed)
+{
+    const int64_t step = depth(j->k, TILE->block_k);
+    for (int64_t at = 0; at < j->k; at += step) {
+        dsm_range k = {at, at + step < j->k ? at + step : j->k};
+        pack_panels(j, it, k, packed);
+        for (int64_t r = it->rows.begin; r < it->rows.end; r += TILE->rows) {
+            int64_t left = it->rows.end - r;
+            sweep_panels(j, it, k, r, left < TILE->rows ? (int)left : TILE->rows, packed);
+        }
     }
 }
 
 static void few_rows(const linear_job *j, const linear_item *it)
 {
-    int64_t m = it->rows.end - it->rows.begin;
+    const int64_t m = it->rows.end - it->rows.begin;
+    const int64_t first = dsm_panel(TILE, j->n, it->panels.begin).begin;
+    const int64_t last = dsm_panel(TILE, j->n, it->panels.end - 1).end;
     const float *a[DSM_DOT_MAX_ROWS];
     for (int64_t i = 0; i < m; i++)
         a[i] = a_row(j, it->rows.begin + i);
-    TILE->dot[m - 1](j->k, a, weight_at(it->w, it->columns.begin, 0), it->w->dtype,
-                           it->w->cols, it->columns.end - it->columns.begin,
-                           c_row(j, it->rows.begin) + it->columns.begin, c_stride(j),
-                           j->op->accumulate);
+    TILE->dot[m - 1](j->k, a, weight_at(it->w, first, 0), it->w->dtype, it->w->cols, last - first,
+                     c_row(j, it->rows.begin) + first, c_stride(j), j->op->accumulate);
 }
 
 static void linear_run_item(void *arg, int64_t item, int worker)
 {
     const linear_job *j = arg;
     const dsm_linear *op = j->op;
-    int64_t panels = dsm_panel_count(TILE, j->n), block = item / panels, g = group_of_block(op, block);
+    int64_t block = item / j->sets, set = item % j->sets, g = group_of_block(op, block);
     int64_t group_rows = op->begin[g + 1] - op->begin[g];
     linear_item it = {&op->w[g], dsm_chunk(group_rows, TILE->block_m, block - first_block(op, g)),
-                      dsm_panel(TILE, j->n, item % panels)};
+                      {set * j->panels / j->sets, (set + 1) * j->panels / j->sets}};
     if (it.rows.begin >= it.rows.end) return;
     it.rows.begin += op->begin[g];
     it.rows.end += op->begin[g];
-    if (!j->input && group_rows <= DSM_DOT_MAX_ROWS) {
+    if (!j->input && group_rows <= DSM_DOT_MAX_ROWS)
         few_rows(j, &it);
-        return;
-    }
-    float *panel = dsm_exec_scratch(j->x, worker);
-    int64_t step = depth(j->k, TILE->block_k);
-    for (int64_t k = 0; k < j->k; k += step) {
-        dsm_range block_k = {k, k + step < j->k ? k + step : j->k};
-        pack_panel(j, &it, block_k, panel);
-        sweep_rows(j, &it, block_k, panel);
-    }
+    else
+        many_rows(j, &it, dsm_exec_scratch(j->x, worker));
+}
+
+/* An item takes several panels, so that a row of A and of C is in cache once; as many sets of them as
+ * keep every thread busy. An element's sum does not depend on the cut. */
+static void cut_linear(linear_job *j, int64_t blocks)
+{
+    const int64_t most = SET_COLUMNS / (TILE->vectors * TILE->lanes);
+    const int64_t wanted = ITEMS * dsm_pool_threads(j->x->pool);
+    j->panels = dsm_panel_count(TILE, j->n);
+    j->sets = dsm_chunk_count(j->panels, most);
+    while (blocks * j->sets < wanted && j->sets < j->panels)
+        j->sets = 2 * j->sets < j->panels ? 2 * j->sets : j->panels;
 }
 
 static void linear_run(const dsm_exec *x, const dsm_linear *op, bool input)
 {
-    linear_job j = {x, op, input, input ? op->K : op->N, input ? op->N : op->K};
+    linear_job j = {.x = x, .op = op, .input = input};
+    j.n = input ? op->K : op->N;
+    j.k = input ? op->N : op->K;
     int64_t blocks = first_block(op, op->n_groups);
-    dsm_pool_run(x->pool, blocks * dsm_panel_count(TILE, j.n), linear_run_item, &j);
+    cut_linear(&j, blocks);
+    dsm_pool_run(x->pool, blocks * j.sets, linear_run_item, &j);
 }
 
 void DSM_K(linear_tiled)(const dsm_exec *x, const dsm_linear *op)
@@ -229,7 +262,7 @@ static void weight_run_item(void *arg, int64_t item, int worker)
 static void cut_weight(weight_job *j)
 {
     const dsm_linear *op = j->op;
-    const int64_t rows = TILE->rows, wanted = WEIGHT_ITEMS * dsm_pool_threads(j->x->pool);
+    const int64_t rows = TILE->rows, wanted = ITEMS * dsm_pool_threads(j->x->pool);
     j->panels = dsm_panel_count(TILE, op->K);
     j->k_tiles = dsm_chunk_count(j->panels, WEIGHT_PANELS);
     j->n_step = dsm_chunk_count(op->N, dsm_chunk_count(op->N, WEIGHT_N));
