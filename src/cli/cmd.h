@@ -27,6 +27,7 @@ typedef struct dsm_cli {
 typedef struct dsm_command {
     const char *name, *summary, *help;
     dsm_status (*run)(const dsm_cli *cli, int argc, char **argv, dsm_err *err);
+    bool takes_sets; /* --set key=value means something here; elsewhere it is wrong usage */
 } dsm_command;
 
 /* Each in its own cmd_<name>.c; argv[0] is the first argument after the verb. */

@@ -181,4 +181,8 @@ static dsm_status run(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
 }
 
 const dsm_command dsm_cmd_bench = {
-    "bench", "measure this machine and what the program gets out of it", help, run};
+    .name = "bench",
+    .summary = "measure this machine and what the program gets out of it",
+    .help = help,
+    .run = run,
+};

@@ -201,5 +201,9 @@ static dsm_status run(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
                     name);
 }
 
-const dsm_command dsm_cmd_data = {"data", "turn text into token shards; show what a data set holds",
-                                  help, run};
+const dsm_command dsm_cmd_data = {
+    .name = "data",
+    .summary = "turn text into token shards; show what a data set holds",
+    .help = help,
+    .run = run,
+};

@@ -139,4 +139,5 @@ const dsm_command dsm_cmd_plan = {
     .summary = "parameters, FLOPs and memory of a model",
     .help = help,
     .run = run,
+    .takes_sets = true,
 };

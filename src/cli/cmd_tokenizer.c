@@ -463,4 +463,8 @@ static dsm_status run(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
 }
 
 const dsm_command dsm_cmd_tokenizer = {
-    "tokenizer", "train a tokenizer; turn text into ids and back", help, run};
+    .name = "tokenizer",
+    .summary = "train a tokenizer; turn text into ids and back",
+    .help = help,
+    .run = run,
+};

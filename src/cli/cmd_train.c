@@ -294,5 +294,10 @@ static dsm_status run(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
     return with_seed(cli, resume ? NULL : argv[0], resume, err);
 }
 
-const dsm_command dsm_cmd_train = {"train", "train a model from a recipe, or go on with a run",
-                                   help, run};
+const dsm_command dsm_cmd_train = {
+    .name = "train",
+    .summary = "train a model from a recipe, or go on with a run",
+    .help = help,
+    .run = run,
+    .takes_sets = true,
+};

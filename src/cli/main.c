@@ -55,7 +55,7 @@ static void globals_table(globals *g, dsm_opt table[N_GLOBALS])
         {"quiet", DSM_OPT_FLAG, &g->cli.quiet, 0, 0, "no progress, no notes"},
         {"threads", DSM_OPT_INT, &g->threads, 0, 4096, "worker threads (default: all cores)"},
         {"seed", DSM_OPT_INT, &g->seed, 0, 9e18, "seed of every random choice"},
-        {"set", DSM_OPT_LIST, &g->sets, 0, 0, "key=value over a recipe's or config's key"},
+        {"set", DSM_OPT_LIST, &g->sets, 0, 0, "key=value over a recipe's key"},
         {"cpu-mask", DSM_OPT_STRING, &g->cpu_mask, 0, 0,
          "none, avx2, avx512 or all: instruction sets to use (or DSM_CPU_MASK)"},
         {"help", DSM_OPT_FLAG, &g->help, 0, 0, "this text, or a command's"},
@@ -166,6 +166,8 @@ static dsm_status dispatch(int argc, char **argv, const char **verb, dsm_err *er
     const dsm_command *c = find_command(argv[0]);
     if (!c) return unknown_command(argv[0], err);
     *verb = c->name;
+    if (g.cli.n_sets > 0 && !c->takes_sets)
+        return dsm_fail(err, DSM_EUSAGE, "--set %s: this verb reads no recipe", g.cli.sets[0]);
     return c->run(&g.cli, argc - 1, argv + 1, err);
 }
 

@@ -76,3 +76,7 @@ $ dsmoe --help > /dev/full
 exit 1
 
 $ dsmoe --help | true
+
+$ dsmoe data info x --set steps=3
+2> dsmoe data: --set steps=3: this verb reads no recipe
+exit 2
