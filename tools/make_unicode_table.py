@@ -67,10 +67,10 @@ def main():
           % tokenizers.__version__)
     print('#include "tokenizer/unicode.h"\n')
     print("/* Each run: first code point << DSM_CLASS_BITS | class; it ends where the next begins. */")
-    print("const uint32_t dsm_unicode_runs[] = {")
+    print("/* clang-format off */\nconst uint32_t dsm_unicode_runs[] = {")
     for i in range(0, len(runs), 8):
         print("    " + " ".join("0x%x," % (c << CLASS_BITS | v) for c, v in runs[i:i + 8]))
-    print("};\n\nconst size_t dsm_unicode_n_runs = sizeof dsm_unicode_runs / sizeof *dsm_unicode_runs;")
+    print("};\n/* clang-format on */\n\nconst size_t dsm_unicode_n_runs = sizeof dsm_unicode_runs / sizeof *dsm_unicode_runs;")
 
 
 if __name__ == "__main__":

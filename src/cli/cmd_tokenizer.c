@@ -23,10 +23,12 @@ static const char help[] =
     "       dsmoe tokenizer info DIR\n"
     "       dsmoe tokenizer bench DIR INPUT...\n"
     "\n"
-    "train learns a byte-level BPE vocabulary from text, jsonl, .gz, .zst and folders of them, and\n"
+    "train learns a byte-level BPE vocabulary from text, jsonl, .gz, .zst and folders of them, "
+    "and\n"
     "writes tokenizer.json, tokenizer_config.json and special_tokens_map.json.\n"
     "\n"
-    "  --vocab-size N             entries: special tokens, 256 bytes and merges together (required)\n"
+    "  --vocab-size N             entries: special tokens, 256 bytes and merges together "
+    "(required)\n"
     "  --out DIR                  where to write (required)\n"
     "  --pretokenizer NAME        deepseek-v3 (default), deepseek-llm, deepseek-coder, gpt2\n"
     "  --special TEXT             a special token; may be repeated. They come behind the default\n"
@@ -38,13 +40,14 @@ static const char help[] =
     "  --text-field NAME          key of jsonl documents (text)\n"
     "  --split-blank-lines        plain text: a document per block between blank lines\n"
     "\n"
-    "encode prints ids, of TEXT or of standard input. Text that spells a special token becomes that\n"
+    "encode prints ids, of TEXT or of standard input. Text that spells a special token becomes "
+    "that\n"
     "token, unless --no-special; --post adds what the file adds around a text (BOS). With --null\n"
     "standard input holds texts that end in a NUL byte, and each gives a line of ids.\n"
     "decode prints the text of ids, from the command line or standard input.\n"
     "bench reads the inputs into memory and prints how fast they are encoded.\n";
 
-/* --- train -------------------------------------------------------------------------------------- */
+/* --- train ------------------------------------------------------------------------------------ */
 
 /* A corpus with a progress bar on it. */
 typedef struct reading {
@@ -96,8 +99,9 @@ static dsm_status print_trained(const dsm_cli *cli, const dsm_tokenizer *t, cons
                                         (json_int_t)s->documents, "bytes", (json_int_t)s->bytes,
                                         "seconds", seconds),
                               err);
-    printf("%d entries from %llu documents, %llu bytes; written to %s\n", (int)dsm_tokenizer_size(t),
-           (unsigned long long)s->documents, (unsigned long long)s->bytes, out);
+    printf("%d entries from %llu documents, %llu bytes; written to %s\n",
+           (int)dsm_tokenizer_size(t), (unsigned long long)s->documents,
+           (unsigned long long)s->bytes, out);
     return DSM_OK;
 }
 
@@ -169,9 +173,11 @@ static dsm_status train(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
     return train_on(cli, &o, &corpus, argv, n_inputs, out, err);
 }
 
-/* --- encode --------------------------------------------------------------------------------------- */
+/* --- encode
+ * --------------------------------------------------------------------------------------- */
 
-static dsm_status print_ids(const dsm_cli *cli, const dsm_tokenizer *t, const dsm_ids *ids, dsm_err *err)
+static dsm_status print_ids(const dsm_cli *cli, const dsm_tokenizer *t, const dsm_ids *ids,
+                            dsm_err *err)
 {
     if (!cli->json) {
         for (size_t i = 0; i < ids->len; i++)
@@ -195,8 +201,8 @@ static dsm_status encode_one(const dsm_cli *cli, const dsm_tokenizer *t, const c
     return print_ids(cli, t, ids, err);
 }
 
-static dsm_status encode_stdin(const dsm_cli *cli, const dsm_tokenizer *t, unsigned flags, dsm_ids *ids,
-                               dsm_err *err)
+static dsm_status encode_stdin(const dsm_cli *cli, const dsm_tokenizer *t, unsigned flags,
+                               dsm_ids *ids, dsm_err *err)
 {
     dsm_buf text = {0};
     dsm_status status = dsm_read_stdin(&text, err);
@@ -230,13 +236,15 @@ static dsm_status encode(const dsm_cli *cli, int argc, char **argv, dsm_err *err
     int n;
     DSM_TRY(dsm_opts_parse(opts, sizeof opts / sizeof *opts, argc, argv, &n, err));
     if (n < 1 || n > 2 || (n == 2 && null_ended))
-        return dsm_fail(err, DSM_EUSAGE, "encode: found %d arguments, expected DIR and at most one TEXT "
-                        "(none with --null)", n);
+        return dsm_fail(err, DSM_EUSAGE,
+                        "encode: found %d arguments, expected DIR and at most one TEXT "
+                        "(none with --null)",
+                        n);
     unsigned flags = (no_special ? 0 : DSM_ENCODE_SPECIAL) | (post ? DSM_ENCODE_POST : 0);
     dsm_tokenizer *t;
     dsm_ids ids = {0};
     DSM_TRY(dsm_tokenizer_open(&t, argv[0], err));
-    dsm_status status = n == 2       ? encode_one(cli, t, argv[1], strlen(argv[1]), flags, &ids, err)
+    dsm_status status = n == 2 ? encode_one(cli, t, argv[1], strlen(argv[1]), flags, &ids, err)
                         : null_ended ? encode_null_ended(cli, t, flags, &ids, err)
                                      : encode_stdin(cli, t, flags, &ids, err);
     dsm_ids_free(&ids);
@@ -244,7 +252,8 @@ static dsm_status encode(const dsm_cli *cli, int argc, char **argv, dsm_err *err
     return status;
 }
 
-/* --- decode --------------------------------------------------------------------------------------- */
+/* --- decode
+ * --------------------------------------------------------------------------------------- */
 
 /* Append the id that `word` spells. */
 static dsm_status push_id(const dsm_tokenizer *t, const char *word, dsm_buf *ids, dsm_err *err)
@@ -253,8 +262,8 @@ static dsm_status push_id(const dsm_tokenizer *t, const char *word, dsm_buf *ids
     errno = 0;
     long id = strtol(word, &end, 10);
     if (!*word || *end || errno || id < 0 || id >= dsm_tokenizer_size(t))
-        return dsm_fail(err, DSM_EUSAGE, "decode: found \"%.40s\", expected an id from 0 to %d", word,
-                        (int)dsm_tokenizer_size(t) - 1);
+        return dsm_fail(err, DSM_EUSAGE, "decode: found \"%.40s\", expected an id from 0 to %d",
+                        word, (int)dsm_tokenizer_size(t) - 1);
     dsm_buf_add(ids, &(int32_t){(int32_t)id}, sizeof(int32_t));
     return DSM_OK;
 }
@@ -304,8 +313,8 @@ static dsm_status decode(const dsm_cli *cli, int argc, char **argv, dsm_err *err
     if (n == 1) status = stdin_ids(t, &ids, err);
     if (status == DSM_OK) status = dsm_buf_check(&ids, "decode", err);
     if (status == DSM_OK)
-        status = dsm_tokenizer_decode(t, (const int32_t *)(void *)ids.data, ids.len / sizeof(int32_t),
-                                      skip_special, &text, &len, err);
+        status = dsm_tokenizer_decode(t, (const int32_t *)(void *)ids.data,
+                                      ids.len / sizeof(int32_t), skip_special, &text, &len, err);
     if (status == DSM_OK) status = print_text(cli, text, len, err);
     free(text);
     dsm_buf_free(&ids);
@@ -313,7 +322,8 @@ static dsm_status decode(const dsm_cli *cli, int argc, char **argv, dsm_err *err
     return status;
 }
 
-/* --- info ----------------------------------------------------------------------------------------- */
+/* --- info
+ * ----------------------------------------------------------------------------------------- */
 
 static const char *name_of(const dsm_tokenizer *t, int32_t id)
 {
@@ -338,10 +348,10 @@ static dsm_status info(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
              (unsigned long long)dsm_tokenizer_fingerprint(t));
     dsm_status status = DSM_OK;
     if (cli->json) {
-        status = dsm_print_json(json_pack("{s:i, s:i, s:i, s:i, s:s?, s:s}", "vocab_size", size, "specials",
-                                      specials, "bos", bos, "eos", eos, "pretokenizer", pretokenizer,
-                                      "fingerprint", fingerprint),
-                            err);
+        status = dsm_print_json(json_pack("{s:i, s:i, s:i, s:i, s:s?, s:s}", "vocab_size", size,
+                                          "specials", specials, "bos", bos, "eos", eos,
+                                          "pretokenizer", pretokenizer, "fingerprint", fingerprint),
+                                err);
     } else {
         printf("entries        %d, %d of them special\n", size, specials);
         printf("begin          %s (%d)\n", name_of(t, bos), bos);
@@ -353,7 +363,8 @@ static dsm_status info(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
     return status;
 }
 
-/* --- bench ---------------------------------------------------------------------------------------- */
+/* --- bench
+ * ---------------------------------------------------------------------------------------- */
 
 /* Documents in memory. */
 typedef struct texts {
@@ -405,14 +416,15 @@ static dsm_status keep_all(texts *x, char **inputs, int n_inputs, dsm_err *err)
     return status;
 }
 
-static dsm_status time_encoding(const dsm_cli *cli, const dsm_tokenizer *t, const texts *x, dsm_err *err)
+static dsm_status time_encoding(const dsm_cli *cli, const dsm_tokenizer *t, const texts *x,
+                                dsm_err *err)
 {
     dsm_ids *ids = calloc(x->n + 1, sizeof *ids);
     size_t n_ids = 0;
     if (!ids) return dsm_fail(err, DSM_ENOMEM, "out of memory");
     double start = dsm_clock();
-    dsm_status status = dsm_tokenizer_encode_batch(t, (const char *const *)x->data, x->lengths, x->n,
-                                                   DSM_ENCODE_PLAIN, cli->threads, ids, err);
+    dsm_status status = dsm_tokenizer_encode_batch(t, (const char *const *)x->data, x->lengths,
+                                                   x->n, DSM_ENCODE_PLAIN, cli->threads, ids, err);
     double seconds = dsm_clock() - start;
     for (size_t i = 0; i < x->n; i++) {
         n_ids += ids[i].len;
@@ -421,12 +433,13 @@ static dsm_status time_encoding(const dsm_cli *cli, const dsm_tokenizer *t, cons
     free(ids);
     if (status != DSM_OK) return status;
     if (cli->json)
-        return dsm_print_json(json_pack("{s:I, s:I, s:I, s:f, s:f}", "documents", (json_int_t)x->n, "bytes",
-                                        (json_int_t)x->bytes, "tokens", (json_int_t)n_ids, "seconds", seconds,
-                                        "mb_per_s", (double)x->bytes / seconds / 1e6),
+        return dsm_print_json(json_pack("{s:I, s:I, s:I, s:f, s:f}", "documents", (json_int_t)x->n,
+                                        "bytes", (json_int_t)x->bytes, "tokens", (json_int_t)n_ids,
+                                        "seconds", seconds, "mb_per_s",
+                                        (double)x->bytes / seconds / 1e6),
                               err);
-    printf("%zu documents, %zu bytes, %zu tokens in %.3f s: %.1f MB/s\n", x->n, x->bytes, n_ids, seconds,
-           (double)x->bytes / seconds / 1e6);
+    printf("%zu documents, %zu bytes, %zu tokens in %.3f s: %.1f MB/s\n", x->n, x->bytes, n_ids,
+           seconds, (double)x->bytes / seconds / 1e6);
     return DSM_OK;
 }
 
@@ -434,7 +447,8 @@ static dsm_status bench(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
 {
     int n;
     DSM_TRY(dsm_opts_parse(NULL, 0, argc, argv, &n, err));
-    if (n < 2) return dsm_fail(err, DSM_EUSAGE, "bench: found %d arguments, expected DIR and inputs", n);
+    if (n < 2)
+        return dsm_fail(err, DSM_EUSAGE, "bench: found %d arguments, expected DIR and inputs", n);
     dsm_tokenizer *t;
     texts x = {0};
     DSM_TRY(dsm_tokenizer_open(&t, argv[0], err));
@@ -445,21 +459,21 @@ static dsm_status bench(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
     return status;
 }
 
-/* -------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------- */
 
 static dsm_status run(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
 {
     static const struct action {
         const char *name;
         dsm_status (*run)(const dsm_cli *cli, int argc, char **argv, dsm_err *err);
-    } actions[] = {{"train", train}, {"encode", encode}, {"decode", decode}, {"info", info},
-                 {"bench", bench}};
+    } actions[] = {
+        {"train", train}, {"encode", encode}, {"decode", decode}, {"info", info}, {"bench", bench}};
     const char *name = argc > 0 ? argv[0] : "nothing";
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
         if (strcmp(actions[i].name, name) == 0) return actions[i].run(cli, argc - 1, argv + 1, err);
-    return dsm_fail(err, DSM_EUSAGE,
-                    "found %s, expected train, encode, decode, info or bench; see dsmoe help tokenizer",
-                    name);
+    return dsm_fail(
+        err, DSM_EUSAGE,
+        "found %s, expected train, encode, decode, info or bench; see dsmoe help tokenizer", name);
 }
 
 const dsm_command dsm_cmd_tokenizer = {

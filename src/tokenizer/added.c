@@ -53,7 +53,8 @@ void dsm_added_free(dsm_added_set *s)
     memset(s, 0, sizeof *s);
 }
 
-/* First tokens in [low, high) whose byte `depth` is at least b. All share their first depth bytes. */
+/* First tokens in [low, high) whose byte `depth` is at least b. All share their first depth bytes.
+ */
 static size_t lower_bound(const dsm_added_set *s, size_t low, size_t high, size_t depth, unsigned b)
 {
     while (low < high) {
@@ -151,7 +152,8 @@ const dsm_added_token *dsm_added_next(dsm_added_walk *w, size_t *begin, size_t *
         if ((t->special && !w->specials) ||
             (t->single_word && inside_word(w->text, w->n, *begin, *end)))
             continue;
-        if (*begin < w->floor) *begin = w->floor; /* rstrip of the last token reached into this one */
+        if (*begin < w->floor)
+            *begin = w->floor; /* rstrip of the last token reached into this one */
         if (t->lstrip) *begin = strip_left(w->text, *begin, w->floor);
         if (t->rstrip) *end = strip_right(w->text, w->n, *end);
         w->floor = *end;

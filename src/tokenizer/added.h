@@ -24,9 +24,9 @@ enum { DSM_ADDED_FIRST_BYTES = 4 };
 typedef struct dsm_added_set {
     dsm_added_token *tokens; /* sorted by content once dsm_added_finish ran */
     size_t n, cap;
-    bool first[256];         /* bytes that begin a token */
+    bool first[256]; /* bytes that begin a token */
     unsigned char firsts[DSM_ADDED_FIRST_BYTES];
-    int n_firsts;            /* DSM_ADDED_FIRST_BYTES + 1: too many for memchr */
+    int n_firsts; /* DSM_ADDED_FIRST_BYTES + 1: too many for memchr */
 } dsm_added_set;
 
 /* Copies t and its content, n >= 1 bytes. */
@@ -42,10 +42,12 @@ typedef struct dsm_added_walk {
     bool specials; /* whether special tokens count */
     size_t at;     /* searched up to here */
     size_t floor;  /* end of the last token */
-    size_t ahead[DSM_ADDED_FIRST_BYTES]; /* one past where each first byte stands next; 0: not known */
+    size_t
+        ahead[DSM_ADDED_FIRST_BYTES]; /* one past where each first byte stands next; 0: not known */
 } dsm_added_walk;
 
-/* The next token and the text [*begin, *end) it takes, lstrip and rstrip included; NULL at the end. */
+/* The next token and the text [*begin, *end) it takes, lstrip and rstrip included; NULL at the end.
+ */
 const dsm_added_token *dsm_added_next(dsm_added_walk *w, size_t *begin, size_t *end);
 
 #endif

@@ -12,7 +12,9 @@ static bool is_self(uint32_t c)
 }
 
 /* The bytes that do not stand for themselves, in order: 0–32, 127–160, 173. */
-static const struct { unsigned char first, n; } shifted[] = {{0, 33}, {127, 34}, {173, 1}};
+static const struct {
+    unsigned char first, n;
+} shifted[] = {{0, 33}, {127, 34}, {173, 1}};
 
 uint32_t dsm_alphabet_code_point(unsigned char byte)
 {

@@ -42,7 +42,8 @@ static inline uint32_t rank_of(const dsm_bpe *b, int32_t left, int32_t right)
 
 static void insert(dsm_bpe *b, uint32_t rank)
 {
-    uint64_t pair = b->merges[rank].pair, key = key_of((int32_t)(pair >> 32), (int32_t)(uint32_t)pair);
+    uint64_t pair = b->merges[rank].pair,
+             key = key_of((int32_t)(pair >> 32), (int32_t)(uint32_t)pair);
     uint64_t hash = hash_of(key), bit = hash >> b->filter_shift;
     b->slots[slot_of(b, key, hash)] = key << DSM_RANK_BITS | rank;
     b->filter[bit >> 6] |= (uint64_t)1 << (bit & 63);
@@ -84,7 +85,7 @@ void dsm_bpe_free(dsm_bpe *b)
     memset(b, 0, sizeof *b);
 }
 
-/* --- short words: repeated scans ---------------------------------------------------------------- */
+/* --- short words: repeated scans -------------------------------------------------------------- */
 
 static inline size_t least(const uint32_t *rank, size_t n)
 {
@@ -113,7 +114,7 @@ static void apply_short(const dsm_bpe *b, int32_t *ids, size_t *n_ids)
     *n_ids = n;
 }
 
-/* --- long words: a heap over a linked list ------------------------------------------------------ */
+/* --- long words: a heap over a linked list ---------------------------------------------------- */
 
 /* A symbol and its neighbours; id < 0 once it was swallowed. Index n (one past the word) ends both
  * directions. */
@@ -182,7 +183,8 @@ static void merge_at(const dsm_bpe *b, node *nodes, uint32_t end, uint32_t left,
     if (left != 0) push_pair(b, nodes, nodes[left].prev, heap, n_heap);
 }
 
-static dsm_status apply_long(const dsm_bpe *b, dsm_bpe_work *w, int32_t *ids, size_t *n, dsm_err *err)
+static dsm_status apply_long(const dsm_bpe *b, dsm_bpe_work *w, int32_t *ids, size_t *n,
+                             dsm_err *err)
 {
     DSM_TRY(reserve(w, *n, err));
     node *nodes = w->nodes;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Byte-pair merging of one word: the lowest-ranked pair first, the leftmost among equals.
  *
- * A word is an array of symbols (token ids); merging rewrites it in place. Short words are merged by
- * scanning for the least rank, long ones with a heap, so a megabyte of "aaaa…" costs n log n. */
+ * A word is an array of symbols (token ids); merging rewrites it in place. Short words are merged
+ * by scanning for the least rank, long ones with a heap, so a megabyte of "aaaa…" costs n log n. */
 #ifndef DSMOE_TOKENIZER_BPE_H
 #define DSMOE_TOKENIZER_BPE_H
 
@@ -25,15 +25,15 @@ static inline uint64_t dsm_pair(int32_t left, int32_t right)
 /* A slot of the pair table is 22 + 22 bits of ids and 20 bits of rank. */
 enum { DSM_ID_BITS = 22, DSM_RANK_BITS = 20 };
 
-/* The merges in two forms: by rank (as the file lists them) and by pair. A pair that is listed twice
- * counts with its later rank, as in the reference. Most pairs that are asked for do not merge; the
- * filter, small enough to stay in a near cache, answers for most of them. */
+/* The merges in two forms: by rank (as the file lists them) and by pair. A pair that is listed
+ * twice counts with its later rank, as in the reference. Most pairs that are asked for do not
+ * merge; the filter, small enough to stay in a near cache, answers for most of them. */
 typedef struct dsm_bpe {
     dsm_merge *merges; /* (n_merges), rank order */
     int32_t *made;     /* (n_merges), their ids alone */
     size_t n_merges;
-    uint64_t *slots;   /* open addressing by pair; all ones: empty */
-    uint64_t *filter;  /* one bit per hash: some pair has it */
+    uint64_t *slots;              /* open addressing by pair; all ones: empty */
+    uint64_t *filter;             /* one bit per hash: some pair has it */
     int slot_shift, filter_shift; /* hash >> shift is the slot, the bit */
 } dsm_bpe;
 

@@ -9,7 +9,8 @@
 
 enum { N_CHARS = 0x10000 };
 
-/* --- setting up ------------------------------------------------------------------------------------- */
+/* --- setting up
+ * ------------------------------------------------------------------------------------- */
 
 /* Does every merge rank behind those that made its halves? */
 static bool in_order(const dsm_bpe *b, int32_t n_ids, uint32_t *made_at)
@@ -18,7 +19,8 @@ static bool in_order(const dsm_bpe *b, int32_t n_ids, uint32_t *made_at)
     for (size_t i = 0; i < b->n_merges; i++)
         made_at[b->merges[i].id] = (uint32_t)i + 1;
     for (size_t i = 0; i < b->n_merges; i++)
-        if (made_at[b->merges[i].pair >> 32] > i || made_at[(uint32_t)b->merges[i].pair] > i) return false;
+        if (made_at[b->merges[i].pair >> 32] > i || made_at[(uint32_t)b->merges[i].pair] > i)
+            return false;
     return true;
 }
 
@@ -99,7 +101,8 @@ void dsm_chars_free(dsm_chars *c)
     memset(c, 0, sizeof *c);
 }
 
-/* --- use -------------------------------------------------------------------------------------------- */
+/* --- use
+ * -------------------------------------------------------------------------------------------- */
 
 static inline bool marked_at(const dsm_chars *c, const unsigned char *boundary)
 {
@@ -107,23 +110,19 @@ static inline bool marked_at(const dsm_chars *c, const unsigned char *boundary)
     return c->marked[at >> 6] >> (at & 63) & 1;
 }
 
-static inline uint32_t code_point_at(const unsigned char *s, size_t len)
-{
-    return len == 2 ? (s[0] & 31u) << 6 | (s[1] & 63u)
-                    : (s[0] & 15u) << 12 | (s[1] & 63u) << 6 | (s[2] & 63u);
-}
-
-size_t dsm_chars_start(const dsm_chars *c, const int32_t byte_id[256], const unsigned char *s, size_t n,
-                       int32_t *ids)
+size_t dsm_chars_start(const dsm_chars *c, const int32_t byte_id[256], const unsigned char *s,
+                       size_t n, int32_t *ids)
 {
     size_t k = 0;
-    if (!c->id || dsm_utf8_valid_prefix((const char *)s, n) < n) return 0;
     bool left_marked = false; /* the boundary before s[i] */
+    if (!c->id) return 0;
     for (size_t i = 0, len; i < n; i += len) {
-        len = s[i] < 0x80 ? 1 : s[i] < 0xE0 ? 2 : s[i] < 0xF0 ? 3 : 4;
+        uint32_t code_point;
+        len = s[i] < 0x80 ? 1 : (size_t)dsm_utf8_decode((const char *)s + i, n - i, &code_point);
+        if (len == 0) return 0; /* not UTF-8 */
         bool right_marked = i + len < n && marked_at(c, s + i + len);
         bool whole = (len == 2 || len == 3) && !left_marked && !right_marked;
-        int32_t id = whole ? c->id[code_point_at(s + i, len)] : -1;
+        int32_t id = whole ? c->id[code_point] : -1;
         left_marked = right_marked;
         if (id >= 0) {
             ids[k++] = id;

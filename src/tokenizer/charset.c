@@ -78,7 +78,8 @@ void dsm_charset_write(dsm_charset *s, dsm_buf *out)
     dsm_range *ranges = NULL;
     size_t n = 0, cap = 0;
     drop_surrogates(s);
-    for (uint32_t low = next_with(s, 0, true), end; low < DSM_CODE_POINTS; low = next_with(s, end, true)) {
+    for (uint32_t low = next_with(s, 0, true), end; low < DSM_CODE_POINTS;
+         low = next_with(s, end, true)) {
         end = next_with(s, low, false);
         if (n == cap) {
             cap = cap ? 2 * cap : 64;

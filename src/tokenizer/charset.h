@@ -20,8 +20,8 @@ void dsm_charset_add_flag(dsm_charset *s, unsigned class_flag, bool negated);
 /* Add a general-category property ("L", "Lu"); false when there is no such property. */
 bool dsm_charset_add_property(dsm_charset *s, const char *name, size_t n, bool negated);
 
-/* Append the set as a PCRE2 class; surrogates leave the set. Large ranges stand first: PCRE2 tries them
- * in order. */
+/* Append the set as a PCRE2 class; surrogates leave the set. Large ranges stand first: PCRE2 tries
+ * them in order. */
 void dsm_charset_write(dsm_charset *s, dsm_buf *out);
 
 #endif

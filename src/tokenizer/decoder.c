@@ -22,15 +22,17 @@ static dsm_status read_replace(decoder *d, const json_t *json, const char *what,
     const char *from = json_string_value(json_object_get(pattern, "String"));
     const char *to = json_string_value(json_object_get(json, "content"));
     if (!from || !*from || !to || d->from)
-        return dsm_fail(err, DSM_EFORMAT, "%s: decoder: Replace: expected one of {\"String\": text} and "
-                        "a content", what);
+        return dsm_fail(err, DSM_EFORMAT,
+                        "%s: decoder: Replace: expected one of {\"String\": text} and "
+                        "a content",
+                        what);
     d->from = from;
     d->to = to;
     return DSM_OK;
 }
 
-static dsm_status read_strip(dsm_tokenizer *t, const decoder *d, const json_t *json, const char *what,
-                             dsm_err *err)
+static dsm_status read_strip(dsm_tokenizer *t, const decoder *d, const json_t *json,
+                             const char *what, dsm_err *err)
 {
     const char *content = " ";
     int64_t start = 0, stop = 0;
@@ -38,8 +40,10 @@ static dsm_status read_strip(dsm_tokenizer *t, const decoder *d, const json_t *j
     DSM_TRY(dsm_json_int(json, "start", 0, 1024, &start, what, err));
     DSM_TRY(dsm_json_int(json, "stop", 0, 1024, &stop, what, err));
     if (strcmp(content, " ") != 0 || stop != 0 || !d->fused)
-        return dsm_fail(err, DSM_EFORMAT, "%s: decoder: Strip: only spaces at the start of fused text "
-                        "are supported", what);
+        return dsm_fail(err, DSM_EFORMAT,
+                        "%s: decoder: Strip: only spaces at the start of fused text "
+                        "are supported",
+                        what);
     t->strip_start = (int)start;
     return DSM_OK;
 }
@@ -55,8 +59,8 @@ static dsm_status read_metaspace(dsm_tokenizer *t, decoder *d, const json_t *jso
     DSM_TRY(dsm_json_string(json, "prepend_scheme", &scheme, what, err));
     DSM_TRY(dsm_json_bool(json, "add_prefix_space", &prefix, what, err));
     if (!*d->from)
-        return dsm_fail(err, DSM_EFORMAT, "%s: decoder: Metaspace: replacement: expected a character",
-                        what);
+        return dsm_fail(err, DSM_EFORMAT,
+                        "%s: decoder: Metaspace: replacement: expected a character", what);
     t->strip_start = prefix && strcmp(scheme, "never") != 0;
     return DSM_OK;
 }
@@ -69,7 +73,8 @@ static dsm_status read_any(dsm_tokenizer *t, decoder *d, const json_t *json, int
     if (strcmp(type, "Sequence") == 0 && depth < 8) {
         const json_t *list = json_object_get(json, "decoders");
         if (!json_is_array(list))
-            return dsm_fail(err, DSM_EFORMAT, "%s: decoder: Sequence: decoders: expected an array", what);
+            return dsm_fail(err, DSM_EFORMAT, "%s: decoder: Sequence: decoders: expected an array",
+                            what);
         for (size_t i = 0; i < json_array_size(list); i++)
             DSM_TRY(read_any(t, d, json_array_get(list, i), depth + 1, what, err));
         return DSM_OK;
@@ -82,7 +87,8 @@ static dsm_status read_any(dsm_tokenizer *t, decoder *d, const json_t *json, int
                  : strcmp(type, "Fuse") == 0         ? &d->fused
                                                      : NULL;
     if (!flag)
-        return dsm_fail(err, DSM_EFORMAT, "%s: decoder: type \"%.40s\" is not supported", what, type);
+        return dsm_fail(err, DSM_EFORMAT, "%s: decoder: type \"%.40s\" is not supported", what,
+                        type);
     *flag = true;
     return DSM_OK;
 }

@@ -25,7 +25,8 @@ dsm_status dsm_ids_reserve(dsm_ids *ids, size_t n, dsm_err *err)
     while (cap - ids->len < n && cap <= SIZE_MAX / 16)
         cap *= 2;
     int32_t *more = cap - ids->len < n ? NULL : realloc(ids->data, cap * sizeof *more);
-    if (!more) return dsm_fail(err, DSM_ENOMEM, "encoding: out of memory for %zu ids", ids->len + n);
+    if (!more)
+        return dsm_fail(err, DSM_ENOMEM, "encoding: out of memory for %zu ids", ids->len + n);
     ids->data = more;
     ids->cap = cap;
     return DSM_OK;
@@ -46,10 +47,11 @@ typedef struct job {
     dsm_err *err;
 } job;
 
-/* --- symbols: a word before any merge -------------------------------------------------------------
+/* --- symbols: a word before any merge
+ * -------------------------------------------------------------
  *
- * Each function writes at most one id per byte (three for a byte that the vocabulary lacks) to ids and
- * returns how many. */
+ * Each function writes at most one id per byte (three for a byte that the vocabulary lacks) to ids
+ * and returns how many. */
 
 static size_t put_unk(const dsm_tokenizer *t, int32_t *ids, size_t n)
 {
@@ -111,7 +113,8 @@ static size_t char_symbols(const dsm_tokenizer *t, const unsigned char *s, size_
     return k;
 }
 
-/* --- words ------------------------------------------------------------------------------------------ */
+/* --- words
+ * ------------------------------------------------------------------------------------------ */
 
 /* The id of a word that is itself a token (for ignore_merges); -1 if it is none. */
 static int32_t whole_word(const dsm_tokenizer *t, const unsigned char *s, size_t n)
@@ -202,22 +205,25 @@ static dsm_status encode_pieces(const job *j, const char *text, size_t n, bool a
     DSM_TRY(dsm_pretok_split(&j->t->pretok, w, text, n, at_start, j->err));
     for (size_t i = 0; i < w->pieces.n; i++) {
         dsm_span p = w->pieces.spans[i];
-        const word one = make_word(j, (const unsigned char *)w->pieces.base + p.begin, p.end - p.begin);
+        const word one =
+            make_word(j, (const unsigned char *)w->pieces.base + p.begin, p.end - p.begin);
         DSM_TRY(encode_word(j, &one));
     }
     return DSM_OK;
 }
 
-/* --- added tokens ------------------------------------------------------------------------------------- */
+/* --- added tokens
+ * ------------------------------------------------------------------------------------- */
 
-typedef dsm_status (*gap_fn)(const job *j, const char *text, size_t n, bool at_start, unsigned flags);
+typedef dsm_status (*gap_fn)(const job *j, const char *text, size_t n, bool at_start,
+                             unsigned flags);
 
 /* Cut text at the tokens of one set; what lies between goes to `gap`. */
 static dsm_status cut_at_added(const job *j, int set, const char *text, size_t n, bool at_start,
                                unsigned flags, gap_fn gap)
 {
-    dsm_added_walk walk = {.set = &j->t->added[set], .text = text, .n = n,
-                           .specials = flags & DSM_ENCODE_SPECIAL};
+    dsm_added_walk walk = {
+        .set = &j->t->added[set], .text = text, .n = n, .specials = flags & DSM_ENCODE_SPECIAL};
     size_t done = 0, begin, end;
     for (const dsm_added_token *a; (a = dsm_added_next(&walk, &begin, &end)) != NULL; done = end) {
         if (begin > done) DSM_TRY(gap(j, text + done, begin - done, at_start && done == 0, flags));
@@ -226,13 +232,15 @@ static dsm_status cut_at_added(const job *j, int set, const char *text, size_t n
     return n > done ? gap(j, text + done, n - done, at_start && done == 0, flags) : DSM_OK;
 }
 
-static dsm_status plain_text(const job *j, const char *text, size_t n, bool at_start, unsigned flags)
+static dsm_status plain_text(const job *j, const char *text, size_t n, bool at_start,
+                             unsigned flags)
 {
     (void)flags;
     return encode_pieces(j, text, n, at_start);
 }
 
-static dsm_status between_raw(const job *j, const char *text, size_t n, bool at_start, unsigned flags)
+static dsm_status between_raw(const job *j, const char *text, size_t n, bool at_start,
+                              unsigned flags)
 {
     if (j->t->normalizer.n_steps) {
         dsm_normalizer_work *w = &j->w->normalizer;
@@ -243,7 +251,8 @@ static dsm_status between_raw(const job *j, const char *text, size_t n, bool at_
     return cut_at_added(j, DSM_ADDED_NORMALIZED, text, n, at_start, flags, plain_text);
 }
 
-/* --- the post-processor, and the public functions ------------------------------------------------------- */
+/* --- the post-processor, and the public functions
+ * ------------------------------------------------------- */
 
 static dsm_status push_all(dsm_ids *out, const int32_t *ids, int n, dsm_err *err)
 {
@@ -301,7 +310,8 @@ static void encode_item(void *arg, int64_t i, int worker)
     batch *b = arg;
     dsm_err err = {0};
     (void)worker;
-    if (dsm_tokenizer_encode(b->t, b->texts[i], b->lengths[i], b->flags, &b->out[i], &err) == DSM_OK)
+    if (dsm_tokenizer_encode(b->t, b->texts[i], b->lengths[i], b->flags, &b->out[i], &err) ==
+        DSM_OK)
         return;
     pthread_mutex_lock(&b->lock);
     if (i < b->failed) {
@@ -316,7 +326,11 @@ dsm_status dsm_tokenizer_encode_batch(const dsm_tokenizer *t, const char *const 
                                       int n_threads, dsm_ids *out, dsm_err *err)
 {
     dsm_pool *pool;
-    batch b = {.t = t, .texts = texts, .lengths = lengths, .flags = flags, .out = out,
+    batch b = {.t = t,
+               .texts = texts,
+               .lengths = lengths,
+               .flags = flags,
+               .out = out,
                .failed = (int64_t)n_texts};
     DSM_TRY(dsm_pool_open(&pool, n_threads, err));
     pthread_mutex_init(&b.lock, NULL);

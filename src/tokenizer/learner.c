@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Byte-pair learning as PyPI tokenizers' BpeTrainer does it, so that vocabulary and merges are equal:
+/* Byte-pair learning as PyPI tokenizers' BpeTrainer does it, so that vocabulary and merges are
+ * equal:
  *
  *   a queue holds (pair, count, words it occurs in), greatest count first, then the smaller pair;
  *   a popped entry whose count is out of date goes back with the present one;
@@ -8,11 +9,12 @@
  *   the count of the merged pair itself is left as it was.
  *
  * A pair can be in the queue twice when two merges make the same token by different ways; then it
- * may be merged, and listed, twice. That is the reference's behaviour too, and its readers' (the later
- * rank counts).
+ * may be merged, and listed, twice. That is the reference's behaviour too, and its readers' (the
+ * later rank counts).
  *
- * Words are runs of one array of symbols. Lists of words are parts of one growing array that is never
- * given back: merges remove symbols, so all lists together hold at most two entries per byte. */
+ * Words are runs of one array of symbols. Lists of words are parts of one growing array that is
+ * never given back: merges remove symbols, so all lists together hold at most two entries per byte.
+ */
 #include "tokenizer/learner.h"
 
 #include "core/buf.h"
@@ -76,7 +78,8 @@ static dsm_status out_of_memory(const learner *l)
     return dsm_fail(l->err, DSM_ENOMEM, "training: out of memory");
 }
 
-/* The array at `at` with room for `more` items behind the first n, cap updated; NULL: out of memory. */
+/* The array at `at` with room for `more` items behind the first n, cap updated; NULL: out of
+ * memory. */
 static void *grown(void *at, size_t n, size_t *cap, size_t more, size_t item)
 {
     size_t want = n + n / 2 + more + 1024;
@@ -91,7 +94,8 @@ static void *grown(void *at, size_t n, size_t *cap, size_t more, size_t item)
      (((l)->moved = grown((v).at, (v).n, &(v).cap, more, sizeof *(v).at)) != NULL &&               \
       ((v).at = (l)->moved, true)))
 
-/* --- pairs ---------------------------------------------------------------------------------------- */
+/* --- pairs
+ * ---------------------------------------------------------------------------------------- */
 
 static bool grow_pairs(learner *l)
 {
@@ -148,7 +152,8 @@ static bool change(learner *l, int32_t left, int32_t right, uint32_t w, int sign
     return true;
 }
 
-/* --- the queue -------------------------------------------------------------------------------------- */
+/* --- the queue
+ * -------------------------------------------------------------------------------------- */
 
 static bool comes_before(const queued *a, const queued *b)
 {
@@ -229,14 +234,16 @@ static bool end_round(learner *l)
     return queue_lists(l);
 }
 
-/* --- words -------------------------------------------------------------------------------------------- */
+/* --- words
+ * -------------------------------------------------------------------------------------------- */
 
 static dsm_status load_words(learner *l, const int32_t byte_id[256], const dsm_word_counts *c)
 {
     size_t total = 0;
     for (size_t i = 0; i < c->n; i++)
         total += c->words[i].length;
-    if (c->n >= UINT32_MAX) return dsm_fail(l->err, DSM_ELIMIT, "training: too many distinct words");
+    if (c->n >= UINT32_MAX)
+        return dsm_fail(l->err, DSM_ELIMIT, "training: too many distinct words");
     l->symbols = malloc((total + 1) * sizeof *l->symbols);
     l->words = malloc((c->n + 1) * sizeof *l->words);
     if (!l->symbols || !l->words) return out_of_memory(l);
@@ -300,10 +307,12 @@ static bool merge_in_word(learner *l, uint32_t w, int32_t left, int32_t right, i
     return ok;
 }
 
-/* --- the loop ----------------------------------------------------------------------------------------- */
+/* --- the loop
+ * ----------------------------------------------------------------------------------------- */
 
 /* The id of the token that left and right make, added to the vocabulary if it is new. */
-static dsm_status made_token(dsm_vocab *vocab, uint64_t pair, dsm_buf *text, int32_t *id, dsm_err *err)
+static dsm_status made_token(dsm_vocab *vocab, uint64_t pair, dsm_buf *text, int32_t *id,
+                             dsm_err *err)
 {
     const int32_t half[2] = {(int32_t)(pair >> 32), (int32_t)(uint32_t)pair};
     dsm_buf_clear(text);
@@ -329,7 +338,8 @@ static dsm_status apply(learner *l, const queued *q, int32_t made)
     return end_round(l) ? DSM_OK : out_of_memory(l);
 }
 
-static dsm_status learn(learner *l, dsm_vocab *vocab, const dsm_tokenizer_train_options *o, dsm_buf *text)
+static dsm_status learn(learner *l, dsm_vocab *vocab, const dsm_tokenizer_train_options *o,
+                        dsm_buf *text)
 {
     while (vocab->size < o->vocab_size && l->queue.n > 0) {
         queued q = l->queue.at[0];
@@ -350,9 +360,9 @@ static dsm_status learn(learner *l, dsm_vocab *vocab, const dsm_tokenizer_train_
     return DSM_OK;
 }
 
-dsm_status dsm_learn_merges(dsm_vocab *vocab, const int32_t byte_id[256], const dsm_word_counts *words,
-                            const dsm_tokenizer_train_options *o, dsm_merge **merges,
-                            size_t *n_merges, dsm_err *err)
+dsm_status dsm_learn_merges(dsm_vocab *vocab, const int32_t byte_id[256],
+                            const dsm_word_counts *words, const dsm_tokenizer_train_options *o,
+                            dsm_merge **merges, size_t *n_merges, dsm_err *err)
 {
     learner l = {.err = err};
     dsm_buf text = {0};

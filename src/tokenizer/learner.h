@@ -8,10 +8,10 @@
 #include "tokenizer/vocab.h"
 #include "tokenizer/word_counts.h"
 
-/* Extend vocab (specials and the byte alphabet are in it) up to o->vocab_size entries. byte_id[b] is
- * the symbol of byte b. *merges is malloc'd. */
-dsm_status dsm_learn_merges(dsm_vocab *vocab, const int32_t byte_id[256], const dsm_word_counts *words,
-                            const dsm_tokenizer_train_options *o, dsm_merge **merges,
-                            size_t *n_merges, dsm_err *err);
+/* Extend vocab (specials and the byte alphabet are in it) up to o->vocab_size entries. byte_id[b]
+ * is the symbol of byte b. *merges is malloc'd. */
+dsm_status dsm_learn_merges(dsm_vocab *vocab, const int32_t byte_id[256],
+                            const dsm_word_counts *words, const dsm_tokenizer_train_options *o,
+                            dsm_merge **merges, size_t *n_merges, dsm_err *err);
 
 #endif

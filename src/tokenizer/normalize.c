@@ -20,7 +20,7 @@ typedef struct dsm_rewrite {
 
 enum { MAX_STEPS = 64 };
 
-/* --- the rewrites ------------------------------------------------------------------------------- */
+/* --- the rewrites ----------------------------------------------------------------------------- */
 
 static bool is_ascii(const char *s, size_t n)
 {
@@ -40,12 +40,11 @@ static dsm_status run_form(const rewrite *r, dsm_normalizer_work *w, const char 
     for (size_t i = 0; i < n;) {
         size_t valid = dsm_utf8_valid_prefix(s + i, n - i);
         utf8proc_uint8_t *mapped = NULL;
-        utf8proc_ssize_t len = valid ? utf8proc_map((const utf8proc_uint8_t *)s + i,
-                                                    (utf8proc_ssize_t)valid, &mapped,
-                                                    (utf8proc_option_t)r->form)
-                                     : 0;
-        if (len < 0)
-            return dsm_fail(err, DSM_ENOMEM, "normalizer: %s", utf8proc_errmsg(len));
+        utf8proc_ssize_t len =
+            valid ? utf8proc_map((const utf8proc_uint8_t *)s + i, (utf8proc_ssize_t)valid, &mapped,
+                                 (utf8proc_option_t)r->form)
+                  : 0;
+        if (len < 0) return dsm_fail(err, DSM_ENOMEM, "normalizer: %s", utf8proc_errmsg(len));
         dsm_buf_add(out, mapped, (size_t)len);
         free(mapped);
         i += valid;
@@ -185,17 +184,20 @@ static dsm_status read_replace(rewrite *r, const json_t *json, const char *what,
     const json_t *regex = json_object_get(pattern, "Regex");
     const json_t *literal = json_object_get(pattern, "String");
     if (!json_is_string(regex) && (!json_is_string(literal) || json_string_length(literal) == 0))
-        return dsm_fail(err, DSM_EFORMAT, "%s: normalizer: Replace: pattern: expected {\"Regex\": text} "
-                        "or {\"String\": text}", what);
+        return dsm_fail(err, DSM_EFORMAT,
+                        "%s: normalizer: Replace: pattern: expected {\"Regex\": text} "
+                        "or {\"String\": text}",
+                        what);
     dsm_buf translated = {0};
     dsm_status status = DSM_OK;
     if (json_is_string(regex))
-        status = dsm_regex_translate(&translated, json_string_value(regex), json_string_length(regex),
-                                     what, err);
+        status = dsm_regex_translate(&translated, json_string_value(regex),
+                                     json_string_length(regex), what, err);
     else
         dsm_regex_quote(&translated, json_string_value(literal), json_string_length(literal));
     if (status == DSM_OK) status = dsm_buf_check(&translated, what, err);
-    if (status == DSM_OK) status = dsm_regex_open(&r->regex, translated.data, translated.len, what, err);
+    if (status == DSM_OK)
+        status = dsm_regex_open(&r->regex, translated.data, translated.len, what, err);
     dsm_buf_free(&translated);
     return status;
 }
@@ -239,8 +241,8 @@ static dsm_status read_any(dsm_normalizer *z, const json_t *json, int depth, con
     if (strcmp(type, "Sequence") == 0 && depth < 8) {
         const json_t *list = json_object_get(json, "normalizers");
         if (!json_is_array(list))
-            return dsm_fail(err, DSM_EFORMAT, "%s: normalizer: Sequence: normalizers: expected an array",
-                            what);
+            return dsm_fail(err, DSM_EFORMAT,
+                            "%s: normalizer: Sequence: normalizers: expected an array", what);
         for (size_t i = 0; i < json_array_size(list); i++)
             DSM_TRY(read_any(z, json_array_get(list, i), depth + 1, what, err));
         return DSM_OK;
@@ -254,10 +256,12 @@ static dsm_status read_any(dsm_normalizer *z, const json_t *json, int depth, con
         r->form = readers[i].form;
         return DSM_OK;
     }
-    return dsm_fail(err, DSM_EFORMAT, "%s: normalizer: type \"%.40s\" is not supported", what, type);
+    return dsm_fail(err, DSM_EFORMAT, "%s: normalizer: type \"%.40s\" is not supported", what,
+                    type);
 }
 
-dsm_status dsm_normalizer_read(dsm_normalizer *z, const json_t *json, const char *what, dsm_err *err)
+dsm_status dsm_normalizer_read(dsm_normalizer *z, const json_t *json, const char *what,
+                               dsm_err *err)
 {
     memset(z, 0, sizeof *z);
     dsm_unicode_init();

@@ -19,7 +19,8 @@ typedef struct dsm_normalizer {
 } dsm_normalizer;
 
 /* Read the "normalizer" value (may be JSON null). Errors: DSM_EFORMAT naming the construct. */
-dsm_status dsm_normalizer_read(dsm_normalizer *z, const json_t *json, const char *what, dsm_err *err);
+dsm_status dsm_normalizer_read(dsm_normalizer *z, const json_t *json, const char *what,
+                               dsm_err *err);
 void dsm_normalizer_free(dsm_normalizer *z); /* accepts a zeroed struct */
 
 /* Memory of one thread; start zeroed. After dsm_normalizer_run the result is in `text`. */

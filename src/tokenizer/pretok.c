@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Every supported pre-tokenizer is made of three kinds of stage: a split by a pattern, a space put in
- * front, and Metaspace's replacement. Digits, Punctuation, Whitespace and the rest are splits whose
- * pattern stands in a table below. */
+/* Every supported pre-tokenizer is made of three kinds of stage: a split by a pattern, a space put
+ * in front, and Metaspace's replacement. Digits, Punctuation, Whitespace and the rest are splits
+ * whose pattern stands in a table below. */
 #include "tokenizer/pretok.h"
 
 #include "core/json.h"
@@ -37,10 +37,13 @@ static const char gpt2_pattern[] =
 static dsm_status new_stage(dsm_pretok *p, stage **out, const char *what, dsm_err *err)
 {
     if (p->n_stages == MAX_STAGES)
-        return dsm_fail(err, DSM_ELIMIT, "%s: pre_tokenizer: more than %d stages", what, MAX_STAGES);
+        return dsm_fail(err, DSM_ELIMIT, "%s: pre_tokenizer: more than %d stages", what,
+                        MAX_STAGES);
     if (p->byte_level)
-        return dsm_fail(err, DSM_EFORMAT, "%s: pre_tokenizer: found a stage after ByteLevel, expected "
-                        "ByteLevel last", what);
+        return dsm_fail(err, DSM_EFORMAT,
+                        "%s: pre_tokenizer: found a stage after ByteLevel, expected "
+                        "ByteLevel last",
+                        what);
     stage *more = realloc(p->stages, (p->n_stages + 1) * sizeof *more);
     if (!more) return dsm_fail(err, DSM_ENOMEM, "%s: pre_tokenizer: out of memory", what);
     p->stages = more;
@@ -74,8 +77,8 @@ static dsm_status add_regex(dsm_pretok *p, const char *pattern, size_t n, behavi
     return status;
 }
 
-static dsm_status add_literal(dsm_pretok *p, const char *literal, size_t n, behaviour b, bool invert,
-                              const char *what, dsm_err *err)
+static dsm_status add_literal(dsm_pretok *p, const char *literal, size_t n, behaviour b,
+                              bool invert, const char *what, dsm_err *err)
 {
     dsm_buf quoted = {0};
     dsm_regex_quote(&quoted, literal, n);
@@ -117,28 +120,32 @@ static dsm_status read_name(const json_t *json, const char *key, const char *con
             *out = (int)i;
             return DSM_OK;
         }
-    return dsm_fail(err, DSM_EFORMAT, "%s: pre_tokenizer: %s: found \"%.40s\", expected \"%s\" and the like",
-                    what, key, name, names[0]);
+    return dsm_fail(err, DSM_EFORMAT,
+                    "%s: pre_tokenizer: %s: found \"%.40s\", expected \"%s\" and the like", what,
+                    key, name, names[0]);
 }
 
 static dsm_status read_split(dsm_pretok *p, const json_t *json, const char *what, dsm_err *err)
 {
     int b = ISOLATED;
     bool invert = false;
-    DSM_TRY(read_name(json, "behavior", behaviour_names, COUNT(behaviour_names), ISOLATED, &b, what, err));
+    DSM_TRY(read_name(json, "behavior", behaviour_names, COUNT(behaviour_names), ISOLATED, &b, what,
+                      err));
     DSM_TRY(dsm_json_bool(json, "invert", &invert, what, err));
     const json_t *pattern = json_object_get(json, "pattern");
     const json_t *regex = json_object_get(pattern, "Regex");
     const json_t *literal = json_object_get(pattern, "String");
     if (json_is_string(regex))
-        return add_regex(p, json_string_value(regex), json_string_length(regex), (behaviour)b, invert,
-                         what, err);
+        return add_regex(p, json_string_value(regex), json_string_length(regex), (behaviour)b,
+                         invert, what, err);
     if (!json_is_string(literal))
-        return dsm_fail(err, DSM_EFORMAT, "%s: pre_tokenizer: Split: pattern: expected {\"Regex\": text} "
-                        "or {\"String\": text}", what);
+        return dsm_fail(err, DSM_EFORMAT,
+                        "%s: pre_tokenizer: Split: pattern: expected {\"Regex\": text} "
+                        "or {\"String\": text}",
+                        what);
     if (json_string_length(literal) == 0) return DSM_OK; /* splits nothing */
-    return add_literal(p, json_string_value(literal), json_string_length(literal), (behaviour)b, invert,
-                       what, err);
+    return add_literal(p, json_string_value(literal), json_string_length(literal), (behaviour)b,
+                       invert, what, err);
 }
 
 static dsm_status read_digits(dsm_pretok *p, const json_t *json, const char *what, dsm_err *err)
@@ -148,10 +155,12 @@ static dsm_status read_digits(dsm_pretok *p, const json_t *json, const char *wha
     return add_class(p, DSM_CLASS_NUMERIC, individual ? ISOLATED : CONTIGUOUS, what, err);
 }
 
-static dsm_status read_punctuation(dsm_pretok *p, const json_t *json, const char *what, dsm_err *err)
+static dsm_status read_punctuation(dsm_pretok *p, const json_t *json, const char *what,
+                                   dsm_err *err)
 {
     int b = ISOLATED;
-    DSM_TRY(read_name(json, "behavior", behaviour_names, COUNT(behaviour_names), ISOLATED, &b, what, err));
+    DSM_TRY(read_name(json, "behavior", behaviour_names, COUNT(behaviour_names), ISOLATED, &b, what,
+                      err));
     return add_class(p, DSM_CLASS_PUNCTUATION, (behaviour)b, what, err);
 }
 
@@ -208,8 +217,10 @@ static dsm_status read_metaspace(dsm_pretok *p, const json_t *json, const char *
     uint32_t c;
     size_t n = strlen(replacement);
     if (n == 0 || dsm_utf8_decode(replacement, n, &c) != (int)n)
-        return dsm_fail(err, DSM_EFORMAT, "%s: pre_tokenizer: Metaspace: replacement: found \"%.20s\", "
-                        "expected one character", what, replacement);
+        return dsm_fail(err, DSM_EFORMAT,
+                        "%s: pre_tokenizer: Metaspace: replacement: found \"%.20s\", "
+                        "expected one character",
+                        what, replacement);
     stage *s = NULL;
     DSM_TRY(new_stage(p, &s, what, err));
     s->kind = METASPACE;
@@ -220,15 +231,16 @@ static dsm_status read_metaspace(dsm_pretok *p, const json_t *json, const char *
     return split ? add_literal(p, replacement, n, MERGED_NEXT, false, what, err) : DSM_OK;
 }
 
-static dsm_status read_any(dsm_pretok *p, const json_t *json, int depth, const char *what, dsm_err *err);
+static dsm_status read_any(dsm_pretok *p, const json_t *json, int depth, const char *what,
+                           dsm_err *err);
 
 static dsm_status read_sequence(dsm_pretok *p, const json_t *json, int depth, const char *what,
                                 dsm_err *err)
 {
     const json_t *list = json_object_get(json, "pretokenizers");
     if (!json_is_array(list))
-        return dsm_fail(err, DSM_EFORMAT, "%s: pre_tokenizer: Sequence: pretokenizers: expected an array",
-                        what);
+        return dsm_fail(err, DSM_EFORMAT,
+                        "%s: pre_tokenizer: Sequence: pretokenizers: expected an array", what);
     for (size_t i = 0; i < json_array_size(list); i++)
         DSM_TRY(read_any(p, json_array_get(list, i), depth + 1, what, err));
     return DSM_OK;
@@ -247,14 +259,16 @@ static const struct {
     {"WhitespaceSplit", read_whitespace_split},
 };
 
-static dsm_status read_any(dsm_pretok *p, const json_t *json, int depth, const char *what, dsm_err *err)
+static dsm_status read_any(dsm_pretok *p, const json_t *json, int depth, const char *what,
+                           dsm_err *err)
 {
     const char *type = "";
     DSM_TRY(dsm_json_string(json, "type", &type, what, err));
     if (strcmp(type, "Sequence") == 0 && depth < 8) return read_sequence(p, json, depth, what, err);
     for (size_t i = 0; i < COUNT(readers); i++)
         if (strcmp(type, readers[i].type) == 0) return readers[i].read(p, json, what, err);
-    return dsm_fail(err, DSM_EFORMAT, "%s: pre_tokenizer: type \"%.40s\" is not supported", what, type);
+    return dsm_fail(err, DSM_EFORMAT, "%s: pre_tokenizer: type \"%.40s\" is not supported", what,
+                    type);
 }
 
 dsm_status dsm_pretok_read(dsm_pretok *p, const json_t *json, const char *what, dsm_err *err)
@@ -276,7 +290,7 @@ void dsm_pretok_free(dsm_pretok *p)
     memset(p, 0, sizeof *p);
 }
 
-/* --- splitting ---------------------------------------------------------------------------------- */
+/* --- splitting -------------------------------------------------------------------------------- */
 
 static void add_span(dsm_pieces *out, size_t begin, size_t end)
 {
@@ -336,13 +350,21 @@ static void cut(cutter *c, size_t begin, size_t end, bool match)
     if (begin == end) return;
     match = match != c->invert;
     switch (c->behaviour) {
-    case ISOLATED: add_span(c->out, begin, end); break;
+    case ISOLATED:
+        add_span(c->out, begin, end);
+        break;
     case REMOVED:
         if (!match) add_span(c->out, begin, end);
         break;
-    case MERGED_PREVIOUS: extend_or_add(c, match && !c->previous_match, begin, end); break;
-    case MERGED_NEXT: merge_next(c, begin, end, match); break;
-    case CONTIGUOUS: extend_or_add(c, match == c->previous_match, begin, end); break;
+    case MERGED_PREVIOUS:
+        extend_or_add(c, match && !c->previous_match, begin, end);
+        break;
+    case MERGED_NEXT:
+        merge_next(c, begin, end, match);
+        break;
+    case CONTIGUOUS:
+        extend_or_add(c, match == c->previous_match, begin, end);
+        break;
     }
     c->previous_match = match;
 }
@@ -422,9 +444,15 @@ static dsm_status run_stage(const stage *s, dsm_pretok_work *w, bool at_start, d
         const char *text = in.base + in.spans[i].begin;
         size_t n = in.spans[i].end - in.spans[i].begin;
         switch (s->kind) {
-        case SPLIT: DSM_TRY(split_piece(s, w, in.base, in.spans[i], out, err)); break;
-        case PREFIX_SPACE: prefix_space(text, n, out); break;
-        case METASPACE: metaspace(s, text, n, at_start && i == 0, out); break;
+        case SPLIT:
+            DSM_TRY(split_piece(s, w, in.base, in.spans[i], out, err));
+            break;
+        case PREFIX_SPACE:
+            prefix_space(text, n, out);
+            break;
+        case METASPACE:
+            metaspace(s, text, n, at_start && i == 0, out);
+            break;
         }
     }
     if (out->failed || out->text.failed)

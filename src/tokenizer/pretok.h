@@ -26,7 +26,7 @@ typedef struct dsm_pieces {
     dsm_buf text;     /* pieces that differ from the input (a prefix space, Metaspace) */
     dsm_span *spans;
     size_t n, cap;
-    bool failed;      /* out of memory */
+    bool failed; /* out of memory */
 } dsm_pieces;
 
 struct dsm_stage;
@@ -34,10 +34,10 @@ struct dsm_stage;
 typedef struct dsm_pretok {
     struct dsm_stage *stages;
     size_t n_stages;
-    bool byte_level;    /* tokens are spelled in the byte-level alphabet */
-    bool rewrites;      /* some stage changes the text */
-    dsm_scan_fn scan;   /* the whole chain at once, or NULL */
-    dsm_buf signature;  /* canonical text of the chain: equal signatures split equally */
+    bool byte_level;   /* tokens are spelled in the byte-level alphabet */
+    bool rewrites;     /* some stage changes the text */
+    dsm_scan_fn scan;  /* the whole chain at once, or NULL */
+    dsm_buf signature; /* canonical text of the chain: equal signatures split equally */
 } dsm_pretok;
 
 /* Read the "pre_tokenizer" value (may be JSON null). Errors: DSM_EFORMAT naming the construct. */
@@ -47,17 +47,17 @@ void dsm_pretok_free(dsm_pretok *p); /* accepts a zeroed struct */
 /* What splitting one text needs; one per thread, start zeroed. */
 typedef struct dsm_pretok_work {
     dsm_pieces pieces, spare;
-    dsm_buf repaired;   /* UTF-8 form of damaged text, for regular expressions */
-    size_t *origin;     /* byte of the text each byte of `repaired` stands for */
+    dsm_buf repaired; /* UTF-8 form of damaged text, for regular expressions */
+    size_t *origin;   /* byte of the text each byte of `repaired` stands for */
     size_t origin_cap;
     dsm_regex_work *regex;
 } dsm_pretok_work;
 void dsm_pretok_work_free(dsm_pretok_work *w);
 
-/* Run the stages on text; the pieces are in w->pieces, valid until the next call and as long as text.
- * at_start: nothing of the input stands before text (Metaspace's "first"). Does not use `scan`.
- * Damaged UTF-8 is cut as if each bad byte were U+FFFD; the pieces still hold the bytes themselves,
- * unless a stage rewrites the text: then they hold U+FFFD. */
+/* Run the stages on text; the pieces are in w->pieces, valid until the next call and as long as
+ * text. at_start: nothing of the input stands before text (Metaspace's "first"). Does not use
+ * `scan`. Damaged UTF-8 is cut as if each bad byte were U+FFFD; the pieces still hold the bytes
+ * themselves, unless a stage rewrites the text: then they hold U+FFFD. */
 dsm_status dsm_pretok_split(const dsm_pretok *p, dsm_pretok_work *w, const char *text, size_t n,
                             bool at_start, dsm_err *err);
 

@@ -3,7 +3,8 @@
  * recognition of a loaded chain as one of them.
  *
  * Sources: deepseek-v3 from its released tokenizer.json; deepseek-llm (LLM, MoE 16B, V2, Coder-V2)
- * and deepseek-coder (Coder V1) from the converters of the ecosystem; gpt2 from its released files. */
+ * and deepseek-coder (Coder V1) from the converters of the ecosystem; gpt2 from its released files.
+ */
 #include "core/json.h"
 #include "core/nearest.h"
 #include "tokenizer/pretok.h"

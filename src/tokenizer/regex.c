@@ -48,7 +48,10 @@ static dsm_status next_char(parser *p, uint32_t *c)
 }
 
 /* Escapes that stand for one character. */
-static const struct { char letter; unsigned char c; } control_escapes[] = {
+static const struct {
+    char letter;
+    unsigned char c;
+} control_escapes[] = {
     {'n', '\n'}, {'r', '\r'}, {'t', '\t'}, {'f', '\f'}, {'v', '\v'}, {'a', '\a'}, {'e', 0x1B},
 };
 
@@ -122,6 +125,7 @@ static dsm_status escape(parser *p, dsm_charset *set, uint32_t *c)
     DSM_TRY(next_char(p, c));
     uint32_t letter = *c;
     *c = NONE;
+    /* clang-format off */
     switch (letter) {
     case 's': case 'S': dsm_charset_add_flag(set, DSM_CLASS_SPACE, letter == 'S'); return DSM_OK;
     case 'w': case 'W': dsm_charset_add_flag(set, DSM_CLASS_WORD, letter == 'W'); return DSM_OK;
@@ -132,6 +136,7 @@ static dsm_status escape(parser *p, dsm_charset *set, uint32_t *c)
     case 'u': return hex_digits(p, 4, c);
     default: break;
     }
+    /* clang-format on */
     for (size_t i = 0; i < sizeof control_escapes / sizeof *control_escapes; i++)
         if (letter == (unsigned char)control_escapes[i].letter) {
             *c = control_escapes[i].c;
@@ -279,7 +284,7 @@ void dsm_regex_quote(dsm_buf *out, const char *literal, size_t n)
     }
 }
 
-/* --- matching ----------------------------------------------------------------------------------- */
+/* --- matching --------------------------------------------------------------------------------- */
 
 struct dsm_regex {
     pcre2_code *code;
@@ -305,8 +310,9 @@ dsm_status dsm_regex_open(dsm_regex **out, const char *translated, size_t n, con
         return dsm_fail(err, DSM_ENOMEM, "%s: pattern: out of memory", what);
     }
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
-    r->code = pcre2_compile((PCRE2_SPTR)translated, n, PCRE2_UTF | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C,
-                            &code, &at, context);
+    r->code =
+        pcre2_compile((PCRE2_SPTR)translated, n,
+                      PCRE2_UTF | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code, &at, context);
     pcre2_compile_context_free(context);
     if (!r->code) {
         char reason[120] = "";
@@ -354,7 +360,8 @@ void dsm_regex_work_close(dsm_regex_work *w)
 dsm_status dsm_regex_find(const dsm_regex *r, dsm_regex_work *w, const char *text, size_t n,
                           size_t from, bool *found, size_t *begin, size_t *end, dsm_err *err)
 {
-    int rc = pcre2_match(r->code, (PCRE2_SPTR)text, n, from, PCRE2_NO_UTF_CHECK, w->data, w->context);
+    int rc =
+        pcre2_match(r->code, (PCRE2_SPTR)text, n, from, PCRE2_NO_UTF_CHECK, w->data, w->context);
     *found = rc > 0;
     if (rc == PCRE2_ERROR_NOMATCH) return DSM_OK;
     if (rc <= 0) {

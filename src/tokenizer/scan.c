@@ -35,7 +35,8 @@ static inline ch at(const unsigned char *p, const unsigned char *end)
     return wide_at(p, end);
 }
 
-/* --- deepseek-v3 ----------------------------------------------------------------------------------
+/* --- deepseek-v3
+ * ----------------------------------------------------------------------------------
  *
  *   1  \p{N}{1,3}      2  [CJK kana]+      3  A|B|C|D|E|F, each on the pieces of the one before:
  *   A  [ASCII punctuation][A-Za-z]+        B  [^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+
@@ -122,7 +123,8 @@ size_t dsm_scan_deepseek_v3(const unsigned char *s, size_t n)
     return (size_t)(p - s);
 }
 
-/* --- gpt2 -----------------------------------------------------------------------------------------
+/* --- gpt2
+ * -----------------------------------------------------------------------------------------
  *
  *   's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
 
@@ -148,7 +150,8 @@ static size_t contraction(const unsigned char *p, const unsigned char *end)
     return 0;
 }
 
-static const unsigned char *gpt2_run(const unsigned char *p, const unsigned char *end, unsigned kind)
+static const unsigned char *gpt2_run(const unsigned char *p, const unsigned char *end,
+                                     unsigned kind)
 {
     for (ch c = at(p, end); gpt2_kind(c) == kind; c = at(p, end))
         p += c.len;
@@ -177,14 +180,15 @@ size_t dsm_scan_gpt2(const unsigned char *s, size_t n)
     return (size_t)(gpt2_space(s, end) - s);
 }
 
-/* --- deepseek-llm and deepseek-coder --------------------------------------------------------------
+/* --- deepseek-llm and deepseek-coder
+ * --------------------------------------------------------------
  *
  *   1  [\r\n]   2  \s?WORD+   3  \s?SIGN+   4  \s+$ (LLM only)   5  [CJK]+   6  single digits,
  *
- * each on the pieces of the one before. In such a chain whether two characters are cut apart depends
- * on them and one or two behind (rules 1, 2, 3, 5, 6 below), except for split 4: white space that ends
- * a piece of split 3 leaves it, so at the start of white space one looks ahead to where that piece
- * ends. */
+ * each on the pieces of the one before. In such a chain whether two characters are cut apart
+ * depends on them and one or two behind (rules 1, 2, 3, 5, 6 below), except for split 4: white
+ * space that ends a piece of split 3 leaves it, so at the start of white space one looks ahead to
+ * where that piece ends. */
 
 typedef struct chain {
     unsigned word, sign, cjk; /* flags of the classes */

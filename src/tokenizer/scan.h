@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Hand-written scanners for the preset pre-tokenizers: no regular expression on the hot path.
  *
- * A scanner returns the length of the first piece of s[0 … n-1], n >= 1; calling it again behind that
- * piece gives the next one, because none of these patterns looks back. The pieces equal those of the
- * preset's chain of patterns (tests/unit/test_tokenizer_scan.c holds them against PCRE2). A byte that
- * is not valid UTF-8 counts as U+FFFD, which is how the reference would see it. */
+ * A scanner returns the length of the first piece of s[0 … n-1], n >= 1; calling it again behind
+ * that piece gives the next one, because none of these patterns looks back. The pieces equal those
+ * of the preset's chain of patterns (tests/unit/test_tokenizer_scan.c holds them against PCRE2). A
+ * byte that is not valid UTF-8 counts as U+FFFD, which is how the reference would see it. */
 #ifndef DSMOE_TOKENIZER_SCAN_H
 #define DSMOE_TOKENIZER_SCAN_H
 

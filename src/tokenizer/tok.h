@@ -29,7 +29,7 @@ struct dsm_tokenizer {
     json_t *config;     /* tokenizer_config.json, NULL if there is none */
     json_t *added_json; /* the added_tokens array */
 
-    dsm_vocab vocab;    /* model tokens and added tokens */
+    dsm_vocab vocab;     /* model tokens and added tokens */
     unsigned char *kind; /* (size) DSM_TOKEN_* */
     dsm_bpe bpe;
     dsm_chars chars;
@@ -47,20 +47,20 @@ struct dsm_tokenizer {
     int32_t bos, eos;
     bool add_bos, add_eos;
 
-    dsm_buf bytes;         /* what each token decodes to, at byte_offset[id] … [id + 1] */
-    size_t *byte_offset;   /* (size + 1) */
-    bool join_spaces;      /* no decoder: tokens are joined by a space */
-    int strip_start;       /* this many spaces go from the start of decoded text */
+    dsm_buf bytes;       /* what each token decodes to, at byte_offset[id] … [id + 1] */
+    size_t *byte_offset; /* (size + 1) */
+    bool join_spaces;    /* no decoder: tokens are joined by a space */
+    int strip_start;     /* this many spaces go from the start of decoded text */
     uint64_t fingerprint;
 
-    pthread_mutex_t lock;  /* of idle */
+    pthread_mutex_t lock; /* of idle */
     struct dsm_workspace *idle;
 };
 
-/* --- tokenizer_json.c: the parts a tokenizer is read from --------------------------------------- */
+/* --- tokenizer_json.c: the parts a tokenizer is read from ------------------------------------- */
 
-/* Parts of a tokenizer that is being built. root is a tokenizer.json whose model has no vocab and no
- * merges; they come as vocab and merges. Everything is taken over, also on failure. */
+/* Parts of a tokenizer that is being built. root is a tokenizer.json whose model has no vocab and
+ * no merges; they come as vocab and merges. Everything is taken over, also on failure. */
 typedef struct dsm_tokenizer_parts {
     json_t *root, *added, *config;
     dsm_vocab vocab;   /* model tokens, file spelling */
@@ -72,17 +72,19 @@ void dsm_tokenizer_parts_free(dsm_tokenizer_parts *p);
 dsm_status dsm_tokenizer_build(dsm_tokenizer **out, dsm_tokenizer_parts *parts, const char *what,
                                dsm_err *err);
 
-/* --- decoder.c ------------------------------------------------------------------------------------ */
+/* --- decoder.c
+ * ------------------------------------------------------------------------------------ */
 
 /* Fill bytes, byte_offset, join_spaces and strip_start from the "decoder" value. */
 dsm_status dsm_tokenizer_read_decoder(dsm_tokenizer *t, const char *what, dsm_err *err);
 
-/* --- workspace.c ---------------------------------------------------------------------------------- */
+/* --- workspace.c
+ * ---------------------------------------------------------------------------------- */
 
 /* A pre-token and its ids, one cache line. Longer ones are not kept. */
 enum { DSM_CACHED_BYTES = 31, DSM_CACHED_IDS = 7, DSM_CACHE_SLOTS = 1 << 15 };
 typedef struct dsm_cached_word {
-    unsigned char n_bytes;                 /* 0: empty */
+    unsigned char n_bytes; /* 0: empty */
     unsigned char bytes[DSM_CACHED_BYTES];
     int32_t ids[DSM_CACHED_IDS];
     int32_t n_ids;

@@ -15,7 +15,7 @@
 
 enum { MAX_FILE_BYTES = 512 << 20 };
 
-/* --- model -------------------------------------------------------------------------------------- */
+/* --- model ------------------------------------------------------------------------------------ */
 
 /* Keys of the model that change ids in ways not supported, unless empty. */
 static dsm_status check_model(const json_t *model, const char *what, dsm_err *err)
@@ -26,7 +26,8 @@ static dsm_status check_model(const json_t *model, const char *what, dsm_err *er
         return dsm_fail(err, DSM_EFORMAT, "%s: model: expected an object", what);
     DSM_TRY(dsm_json_string(model, "type", &type, what, err));
     if (strcmp(type, "BPE") != 0)
-        return dsm_fail(err, DSM_EFORMAT, "%s: model.type: found \"%.40s\", expected \"BPE\"", what, type);
+        return dsm_fail(err, DSM_EFORMAT, "%s: model.type: found \"%.40s\", expected \"BPE\"", what,
+                        type);
     for (size_t i = 0; i < 2; i++) {
         const char *affix = "";
         DSM_TRY(dsm_json_string(model, affixes[i], &affix, what, err));
@@ -37,7 +38,8 @@ static dsm_status check_model(const json_t *model, const char *what, dsm_err *er
     double dropout = 0;
     DSM_TRY(dsm_json_real(model, "dropout", &dropout, what, err));
     if (dropout != 0)
-        return dsm_fail(err, DSM_EFORMAT, "%s: model.dropout: found %g, expected null", what, dropout);
+        return dsm_fail(err, DSM_EFORMAT, "%s: model.dropout: found %g, expected null", what,
+                        dropout);
     return DSM_OK;
 }
 
@@ -52,8 +54,9 @@ static dsm_status read_vocab(dsm_vocab *v, const json_t *vocab, const char *what
     json_object_foreach((json_t *)vocab, token, id)
     {
         if (!json_is_integer(id))
-            return dsm_fail(err, DSM_EFORMAT, "%s: model.vocab: \"%.60s\": found %s, expected an id",
-                            what, token, dsm_json_type_name(id));
+            return dsm_fail(err, DSM_EFORMAT,
+                            "%s: model.vocab: \"%.60s\": found %s, expected an id", what, token,
+                            dsm_json_type_name(id));
         DSM_TRY(dsm_vocab_add(v, json_integer_value(id), token, strlen(token), what, err));
     }
     return DSM_OK;
@@ -85,21 +88,23 @@ static dsm_status read_merge(dsm_merge *m, const dsm_vocab *v, const json_t *jso
     size_t n[2];
     int32_t id[2];
     if (!merge_halves(json, half, n))
-        return dsm_fail(err, DSM_EFORMAT, "%s: model.merges[%zu]: expected \"left right\" or [left, right]",
-                        what, i);
+        return dsm_fail(err, DSM_EFORMAT,
+                        "%s: model.merges[%zu]: expected \"left right\" or [left, right]", what, i);
     dsm_buf_clear(joined);
     for (int k = 0; k < 2; k++) {
         id[k] = dsm_vocab_find(v, half[k], n[k]);
         if (id[k] < 0)
-            return dsm_fail(err, DSM_EFORMAT, "%s: model.merges[%zu]: \"%.60s\" is not in the vocabulary",
-                            what, i, half[k]);
+            return dsm_fail(err, DSM_EFORMAT,
+                            "%s: model.merges[%zu]: \"%.60s\" is not in the vocabulary", what, i,
+                            half[k]);
         dsm_buf_add(joined, half[k], n[k]);
     }
     DSM_TRY(dsm_buf_check(joined, what, err));
     int32_t made = dsm_vocab_find(v, joined->data, joined->len);
     if (made < 0)
-        return dsm_fail(err, DSM_EFORMAT, "%s: model.merges[%zu]: \"%.60s\" is not in the vocabulary",
-                        what, i, joined->data);
+        return dsm_fail(err, DSM_EFORMAT,
+                        "%s: model.merges[%zu]: \"%.60s\" is not in the vocabulary", what, i,
+                        joined->data);
     *m = (dsm_merge){dsm_pair(id[0], id[1]), made};
     return DSM_OK;
 }
@@ -115,13 +120,15 @@ static dsm_status read_merges(dsm_tokenizer_parts *p, const json_t *merges, cons
     dsm_buf joined = {0};
     dsm_status status = DSM_OK;
     for (size_t i = 0; status == DSM_OK && i < n; i++)
-        status = read_merge(&p->merges[i], &p->vocab, json_array_get(merges, i), i, &joined, what, err);
+        status =
+            read_merge(&p->merges[i], &p->vocab, json_array_get(merges, i), i, &joined, what, err);
     p->n_merges = n;
     dsm_buf_free(&joined);
     return status;
 }
 
-/* --- symbols of bytes ------------------------------------------------------------------------------ */
+/* --- symbols of bytes
+ * ------------------------------------------------------------------------------ */
 
 static void find_byte_ids(dsm_tokenizer *t)
 {
@@ -145,13 +152,15 @@ static dsm_status read_model_flags(dsm_tokenizer *t, const char *what, dsm_err *
     DSM_TRY(dsm_json_string(model, "unk_token", &unk, what, err));
     t->unk = unk ? dsm_vocab_find(&t->vocab, unk, strlen(unk)) : -1;
     if (unk && t->unk < 0)
-        return dsm_fail(err, DSM_EFORMAT, "%s: model.unk_token: \"%.60s\" is not in the vocabulary", what,
-                        unk);
+        return dsm_fail(err, DSM_EFORMAT, "%s: model.unk_token: \"%.60s\" is not in the vocabulary",
+                        what, unk);
     find_byte_ids(t);
-    return t->pretok.byte_level ? dsm_chars_init(&t->chars, &t->vocab, &t->bpe, t->byte_id, err) : DSM_OK;
+    return t->pretok.byte_level ? dsm_chars_init(&t->chars, &t->vocab, &t->bpe, t->byte_id, err)
+                                : DSM_OK;
 }
 
-/* --- added tokens ----------------------------------------------------------------------------------- */
+/* --- added tokens
+ * ----------------------------------------------------------------------------------- */
 
 /* Into the vocabulary. The sets come later, when its size is known. */
 static dsm_status register_added(dsm_tokenizer *t, const json_t *json, size_t i, const char *what,
@@ -165,11 +174,13 @@ static dsm_status register_added(dsm_tokenizer *t, const json_t *json, size_t i,
     DSM_TRY(dsm_json_string(json, "content", &content, where, err));
     DSM_TRY(dsm_json_int(json, "id", 0, DSM_MAX_TOKEN_ID, &id, where, err));
     if (!content || !*content || id < 0)
-        return dsm_fail(err, DSM_EFORMAT, "%s: expected an id and a content that is not empty", where);
+        return dsm_fail(err, DSM_EFORMAT, "%s: expected an id and a content that is not empty",
+                        where);
     int32_t known = dsm_vocab_find(&t->vocab, content, strlen(content));
     if (known >= 0 && known != id)
-        return dsm_fail(err, DSM_EFORMAT, "%s: \"%.60s\": found id %lld, but the vocabulary says %d",
-                        where, content, (long long)id, known);
+        return dsm_fail(err, DSM_EFORMAT,
+                        "%s: \"%.60s\": found id %lld, but the vocabulary says %d", where, content,
+                        (long long)id, known);
     if (known < 0) DSM_TRY(dsm_vocab_add(&t->vocab, id, content, strlen(content), where, err));
     return DSM_OK;
 }
@@ -181,7 +192,8 @@ static dsm_status add_normalised(dsm_tokenizer *t, dsm_added_token *a, dsm_err *
     dsm_status status = dsm_normalizer_run(&t->normalizer, &w, a->content, a->n, err);
     a->content = w.text.data;
     a->n = w.text.len;
-    if (status == DSM_OK && a->n > 0) status = dsm_added_add(&t->added[DSM_ADDED_NORMALIZED], a, err);
+    if (status == DSM_OK && a->n > 0)
+        status = dsm_added_add(&t->added[DSM_ADDED_NORMALIZED], a, err);
     dsm_normalizer_work_free(&w);
     return status;
 }
@@ -197,7 +209,8 @@ static dsm_status add_to_set(dsm_tokenizer *t, const json_t *json, const char *w
     DSM_TRY(dsm_json_bool(json, "normalized", &normalized, what, err));
     a.content = dsm_vocab_text(&t->vocab, a.id, &a.n);
     t->kind[a.id] |= DSM_TOKEN_ADDED | (a.special ? DSM_TOKEN_SPECIAL : 0);
-    return normalized ? add_normalised(t, &a, err) : dsm_added_add(&t->added[DSM_ADDED_RAW], &a, err);
+    return normalized ? add_normalised(t, &a, err)
+                      : dsm_added_add(&t->added[DSM_ADDED_RAW], &a, err);
 }
 
 /* Mark what is in the vocabulary before anything is added to it. */
@@ -229,7 +242,8 @@ static dsm_status read_added(dsm_tokenizer *t, const char *what, dsm_err *err)
     return DSM_OK;
 }
 
-/* --- post-processor --------------------------------------------------------------------------------- */
+/* --- post-processor
+ * --------------------------------------------------------------------------------- */
 
 static dsm_status append_special(const json_t *specials, const char *name, int32_t *ids, int *n,
                                  const dsm_tokenizer *t, const char *what, dsm_err *err)
@@ -238,28 +252,31 @@ static dsm_status append_special(const json_t *specials, const char *name, int32
     for (size_t i = 0; i < json_array_size(list); i++) {
         json_int_t id = json_integer_value(json_array_get(list, i));
         if (*n == DSM_TEMPLATE_MAX || id < 0 || id >= t->vocab.size)
-            return dsm_fail(err, DSM_EFORMAT, "%s: post_processor: \"%.40s\": bad id %lld", what, name,
-                            (long long)id);
+            return dsm_fail(err, DSM_EFORMAT, "%s: post_processor: \"%.40s\": bad id %lld", what,
+                            name, (long long)id);
         ids[(*n)++] = (int32_t)id;
     }
     if (json_array_size(list) == 0)
-        return dsm_fail(err, DSM_EFORMAT, "%s: post_processor: special token \"%.40s\" has no ids", what,
-                        name);
+        return dsm_fail(err, DSM_EFORMAT, "%s: post_processor: special token \"%.40s\" has no ids",
+                        what, name);
     return DSM_OK;
 }
 
-static dsm_status read_template(dsm_tokenizer *t, const json_t *json, const char *what, dsm_err *err)
+static dsm_status read_template(dsm_tokenizer *t, const json_t *json, const char *what,
+                                dsm_err *err)
 {
     const json_t *single = json_object_get(json, "single");
     const json_t *specials = json_object_get(json, "special_tokens");
     bool behind = false; /* the text itself has come */
     for (size_t i = 0; i < json_array_size(single); i++) {
         const json_t *item = json_array_get(single, i);
-        const char *name = json_string_value(
-            json_object_get(json_object_get(item, "SpecialToken"), "id"));
+        const char *name =
+            json_string_value(json_object_get(json_object_get(item, "SpecialToken"), "id"));
         if (!name && !json_object_get(item, "Sequence"))
-            return dsm_fail(err, DSM_EFORMAT, "%s: post_processor: single[%zu]: expected SpecialToken or "
-                            "Sequence", what, i);
+            return dsm_fail(err, DSM_EFORMAT,
+                            "%s: post_processor: single[%zu]: expected SpecialToken or "
+                            "Sequence",
+                            what, i);
         if (!name)
             behind = true;
         else if (behind)
@@ -267,12 +284,13 @@ static dsm_status read_template(dsm_tokenizer *t, const json_t *json, const char
         else
             DSM_TRY(append_special(specials, name, t->prefix, &t->n_prefix, t, what, err));
     }
-    return behind ? DSM_OK
-                  : dsm_fail(err, DSM_EFORMAT, "%s: post_processor: single: found no Sequence", what);
+    return behind
+               ? DSM_OK
+               : dsm_fail(err, DSM_EFORMAT, "%s: post_processor: single: found no Sequence", what);
 }
 
-static dsm_status read_post_processor(dsm_tokenizer *t, const json_t *json, int depth, const char *what,
-                                      dsm_err *err)
+static dsm_status read_post_processor(dsm_tokenizer *t, const json_t *json, int depth,
+                                      const char *what, dsm_err *err)
 {
     const char *type = "";
     if (!json || json_is_null(json)) return DSM_OK;
@@ -280,18 +298,20 @@ static dsm_status read_post_processor(dsm_tokenizer *t, const json_t *json, int 
     if (strcmp(type, "ByteLevel") == 0) return DSM_OK; /* offsets only */
     if (strcmp(type, "TemplateProcessing") == 0) return read_template(t, json, what, err);
     if (strcmp(type, "Sequence") != 0 || depth >= 8)
-        return dsm_fail(err, DSM_EFORMAT, "%s: post_processor: type \"%.40s\" is not supported", what,
-                        type);
+        return dsm_fail(err, DSM_EFORMAT, "%s: post_processor: type \"%.40s\" is not supported",
+                        what, type);
     const json_t *list = json_object_get(json, "processors");
     for (size_t i = 0; i < json_array_size(list); i++)
         DSM_TRY(read_post_processor(t, json_array_get(list, i), depth + 1, what, err));
     return DSM_OK;
 }
 
-/* --- tokenizer_config.json ---------------------------------------------------------------------------- */
+/* --- tokenizer_config.json
+ * ---------------------------------------------------------------------------- */
 
 /* Names that begin and end texts in released tokenizers, for files without a config. */
-static const char *const known_bos[] = {"<｜begin▁of▁sentence｜>", "<s>", "<|begin_of_text|>", NULL};
+static const char *const known_bos[] = {"<｜begin▁of▁sentence｜>", "<s>", "<|begin_of_text|>",
+                                        NULL};
 static const char *const known_eos[] = {"<｜end▁of▁sentence｜>", "</s>", "<|end_of_text|>",
                                         "<|endoftext|>", NULL};
 
@@ -305,19 +325,20 @@ static int32_t first_known(const dsm_tokenizer *t, const char *const *names)
 }
 
 /* The id of config[key], a string or an AddedToken object. */
-static dsm_status config_token(const dsm_tokenizer *t, const char *key, int32_t *id, const char *what,
-                               dsm_err *err)
+static dsm_status config_token(const dsm_tokenizer *t, const char *key, int32_t *id,
+                               const char *what, dsm_err *err)
 {
     const json_t *v = json_object_get(t->config, key);
     if (!v || json_is_null(v)) return DSM_OK;
     const char *text = json_string_value(json_is_object(v) ? json_object_get(v, "content") : v);
     if (!text)
-        return dsm_fail(err, DSM_EFORMAT, "%s: tokenizer_config.json: %s: found %s, expected a token", what,
-                        key, dsm_json_type_name(v));
+        return dsm_fail(err, DSM_EFORMAT,
+                        "%s: tokenizer_config.json: %s: found %s, expected a token", what, key,
+                        dsm_json_type_name(v));
     *id = dsm_tokenizer_find(t, text);
     if (*id < 0)
-        return dsm_fail(err, DSM_EFORMAT, "%s: tokenizer_config.json: %s: \"%.60s\" is not a token", what,
-                        key, text);
+        return dsm_fail(err, DSM_EFORMAT, "%s: tokenizer_config.json: %s: \"%.60s\" is not a token",
+                        what, key, text);
     return DSM_OK;
 }
 
@@ -332,12 +353,14 @@ static dsm_status read_config(dsm_tokenizer *t, const char *what, dsm_err *err)
     return dsm_json_bool(t->config, "add_eos_token", &t->add_eos, what, err);
 }
 
-/* --- fingerprint ---------------------------------------------------------------------------------------- */
+/* --- fingerprint
+ * ---------------------------------------------------------------------------------------- */
 
 /* Missing, null and empty values are the same. */
 static uint64_t mix_json(uint64_t h, const json_t *json)
 {
-    bool nothing = !json || json_is_null(json) || (json_is_array(json) && json_array_size(json) == 0);
+    bool nothing =
+        !json || json_is_null(json) || (json_is_array(json) && json_array_size(json) == 0);
     char *text = nothing ? NULL : json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
     if (text) h = dsm_hash_u64(h ^ dsm_hash_bytes(text, strlen(text)));
     free(text);
@@ -355,13 +378,15 @@ static void take_fingerprint(dsm_tokenizer *t)
     }
     for (size_t i = 0; i < t->bpe.n_merges; i++)
         h = dsm_hash_u64(h ^ t->bpe.merges[i].pair);
-    static const char *const parts[] = {"normalizer", "pre_tokenizer", "post_processor", "decoder", "model"};
+    static const char *const parts[] = {"normalizer", "pre_tokenizer", "post_processor", "decoder",
+                                        "model"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         h = dsm_hash_u64(mix_json(h, json_object_get(t->root, parts[i])) + i);
     t->fingerprint = mix_json(h, t->added_json);
 }
 
-/* --- putting it together -------------------------------------------------------------------------------- */
+/* --- putting it together
+ * -------------------------------------------------------------------------------- */
 
 void dsm_tokenizer_parts_free(dsm_tokenizer_parts *p)
 {
@@ -438,7 +463,8 @@ static dsm_status parse_config(json_t **out, const char *path, dsm_err *err)
     dsm_status status = dsm_fs_read(&text, path, MAX_FILE_BYTES, err);
     if (status == DSM_OK) status = dsm_json_parse(out, text.data, text.len, path, err);
     if (status == DSM_EFORMAT) {
-        *out = json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, NULL);
+        *out =
+            json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, NULL);
         if (json_is_object(*out)) status = DSM_OK;
     }
     dsm_buf_free(&text);

@@ -66,9 +66,10 @@ static void add_merges(dsm_buf *b, const dsm_tokenizer *t)
     dsm_buf_str(b, "\n    ]");
 }
 
-/* `,\n<indent>"key": value`, the comma only if something stands before. Inner lines of the value are
- * indented as well (a JSON string holds no raw newline). */
-static void add_member(dsm_buf *b, bool *first, const char *indent, const char *key, const json_t *value)
+/* `,\n<indent>"key": value`, the comma only if something stands before. Inner lines of the value
+ * are indented as well (a JSON string holds no raw newline). */
+static void add_member(dsm_buf *b, bool *first, const char *indent, const char *key,
+                       const json_t *value)
 {
     dsm_buf_fmt(b, "%s\n%s\"%s\": ", *first ? "" : ",", indent, key);
     *first = false;
@@ -101,8 +102,9 @@ static void add_model(dsm_buf *b, const dsm_tokenizer *t)
 
 static void add_root(dsm_buf *b, const dsm_tokenizer *t)
 {
-    static const char *const order[] = {"version", "truncation", "padding", "added_tokens",
-                                        "normalizer", "pre_tokenizer", "post_processor", "decoder"};
+    static const char *const order[] = {"version",        "truncation", "padding",
+                                        "added_tokens",   "normalizer", "pre_tokenizer",
+                                        "post_processor", "decoder"};
     bool first = true;
     dsm_buf_str(b, "{");
     json_t *null = json_null(), *none = json_array();
@@ -147,8 +149,9 @@ static void set_token(json_t *o, const char *key, const dsm_tokenizer *t, int32_
 /* The config of a tokenizer that came without one. */
 static json_t *default_config(const dsm_tokenizer *t)
 {
-    json_t *o = json_pack("{s:s, s:b, s:b, s:b}", "tokenizer_class", "PreTrainedTokenizerFast",
-                          "add_bos_token", 0, "add_eos_token", 0, "clean_up_tokenization_spaces", 0);
+    json_t *o =
+        json_pack("{s:s, s:b, s:b, s:b}", "tokenizer_class", "PreTrainedTokenizerFast",
+                  "add_bos_token", 0, "add_eos_token", 0, "clean_up_tokenization_spaces", 0);
     if (!o) return NULL;
     json_object_set_new(o, "model_max_length", json_integer(1000000000));
     set_token(o, "bos_token", t, t->bos);

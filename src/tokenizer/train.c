@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Training a tokenizer: vocabulary = special tokens, byte alphabet, merges; then the file's parts. */
+/* Training a tokenizer: vocabulary = special tokens, byte alphabet, merges; then the file's parts.
+ */
 #include "tokenizer/alphabet.h"
 #include "tokenizer/learner.h"
 #include "tokenizer/tok.h"
@@ -26,7 +27,8 @@ void dsm_tokenizer_train_defaults(dsm_tokenizer_train_options *o)
     };
 }
 
-/* --- the vocabulary before any merge ------------------------------------------------------------------ */
+/* --- the vocabulary before any merge
+ * ------------------------------------------------------------------ */
 
 static dsm_status add_if_new(dsm_vocab *v, const char *text, size_t n, dsm_err *err)
 {
@@ -59,9 +61,10 @@ static dsm_status check_options(const dsm_tokenizer_train_options *o, dsm_err *e
 {
     const char *const named[] = {o->bos, o->eos, o->pad};
     if (o->vocab_size < N_BYTES + (int64_t)o->n_specials || o->vocab_size > DSM_MAX_TOKEN_ID)
-        return dsm_fail(err, DSM_EUSAGE,
-                        "vocabulary size: found %d, expected %zu (256 bytes and %zu special tokens) to %d",
-                        o->vocab_size, N_BYTES + o->n_specials, o->n_specials, DSM_MAX_TOKEN_ID);
+        return dsm_fail(
+            err, DSM_EUSAGE,
+            "vocabulary size: found %d, expected %zu (256 bytes and %zu special tokens) to %d",
+            o->vocab_size, N_BYTES + o->n_specials, o->n_specials, DSM_MAX_TOKEN_ID);
     if (o->min_frequency < 0)
         return dsm_fail(err, DSM_EUSAGE, "minimum frequency: found %lld, expected 0 or more",
                         (long long)o->min_frequency);
@@ -70,12 +73,14 @@ static dsm_status check_options(const dsm_tokenizer_train_options *o, dsm_err *e
         for (size_t i = 0; i < o->n_specials; i++)
             known = known || strcmp(named[k], o->specials[i]) == 0;
         if (!known)
-            return dsm_fail(err, DSM_EUSAGE, "\"%.60s\" is not one of the special tokens", named[k]);
+            return dsm_fail(err, DSM_EUSAGE, "\"%.60s\" is not one of the special tokens",
+                            named[k]);
     }
     return DSM_OK;
 }
 
-/* --- the file's other parts ----------------------------------------------------------------------------- */
+/* --- the file's other parts
+ * ----------------------------------------------------------------------------- */
 
 static json_t *byte_level(void)
 {
@@ -101,9 +106,10 @@ static json_t *make_added(const dsm_vocab *v, const dsm_tokenizer_train_options 
         int32_t id = dsm_vocab_find(v, o->specials[i], strlen(o->specials[i]));
         bool repeated = (size_t)id < json_array_size(list);
         if (!repeated)
-            json_array_append_new(list, json_pack("{s:i, s:s, s:b, s:b, s:b, s:b, s:b}", "id", id,
-                                                  "content", o->specials[i], "single_word", 0, "lstrip",
-                                                  0, "rstrip", 0, "normalized", 0, "special", 1));
+            json_array_append_new(list,
+                                  json_pack("{s:i, s:s, s:b, s:b, s:b, s:b, s:b}", "id", id,
+                                            "content", o->specials[i], "single_word", 0, "lstrip",
+                                            0, "rstrip", 0, "normalized", 0, "special", 1));
     }
     return list;
 }
@@ -119,18 +125,19 @@ static json_t *make_config(const dsm_tokenizer_train_options *o)
     return c;
 }
 
-/* --- training ------------------------------------------------------------------------------------------- */
+/* --- training
+ * ------------------------------------------------------------------------------------------- */
 
-static dsm_status learn(dsm_tokenizer_parts *p, const dsm_tokenizer_train_options *o, dsm_scan_fn scan,
-                        dsm_document_fn next, void *arg, dsm_err *err)
+static dsm_status learn(dsm_tokenizer_parts *p, const dsm_tokenizer_train_options *o,
+                        dsm_scan_fn scan, dsm_document_fn next, void *arg, dsm_err *err)
 {
     int32_t byte_id[N_BYTES];
     dsm_word_counts words;
     DSM_TRY(begin_vocab(&p->vocab, o, byte_id, err));
     DSM_TRY(dsm_word_counts_collect(&words, o, scan, next, arg, err));
-    dsm_status status = words.n ? dsm_learn_merges(&p->vocab, byte_id, &words, o, &p->merges,
-                                                   &p->n_merges, err)
-                                : dsm_fail(err, DSM_EFORMAT, "training: the input has no text");
+    dsm_status status =
+        words.n ? dsm_learn_merges(&p->vocab, byte_id, &words, o, &p->merges, &p->n_merges, err)
+                : dsm_fail(err, DSM_EFORMAT, "training: the input has no text");
     dsm_word_counts_free(&words);
     return status;
 }

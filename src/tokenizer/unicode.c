@@ -50,13 +50,20 @@ uint16_t dsm_unicode_page[DSM_CODE_POINTS >> 8];
 static uint16_t blocks[MAX_BLOCKS][256];
 uint16_t (*dsm_unicode_block)[256] = blocks;
 
-static const struct { char major; uint16_t flag; } major_flags[] = {
-    {'L', DSM_CH_LETTER}, {'M', DSM_CH_MARK}, {'N', DSM_CH_NUMBER}, {'P', DSM_CH_PUNCT},
-    {'S', DSM_CH_SYMBOL},
+static const struct {
+    char major;
+    uint16_t flag;
+} major_flags[] = {
+    {'L', DSM_CH_LETTER}, {'M', DSM_CH_MARK},   {'N', DSM_CH_NUMBER},
+    {'P', DSM_CH_PUNCT},  {'S', DSM_CH_SYMBOL},
 };
 
-static const struct { unsigned class_flag; uint16_t flag; } class_flags[] = {
-    {DSM_CLASS_SPACE, DSM_CH_SPACE}, {DSM_CLASS_IDENT, DSM_CH_IDENT},
+static const struct {
+    unsigned class_flag;
+    uint16_t flag;
+} class_flags[] = {
+    {DSM_CLASS_SPACE, DSM_CH_SPACE},
+    {DSM_CLASS_IDENT, DSM_CH_IDENT},
     {DSM_CLASS_NUMERIC, DSM_CH_NUMERIC},
 };
 
@@ -71,7 +78,11 @@ static uint16_t flags_of(unsigned class_bits)
     return (uint16_t)flags;
 }
 
-static const struct { const dsm_range *ranges; const size_t *n; uint16_t flag; } spelled[] = {
+static const struct {
+    const dsm_range *ranges;
+    const size_t *n;
+    uint16_t flag;
+} spelled[] = {
     {dsm_llm_letters, &dsm_llm_n_letters, DSM_CH_LLM_LETTER},
     {dsm_llm_punct, &dsm_llm_n_punct, DSM_CH_LLM_PUNCT},
     {dsm_llm_cjk, &dsm_llm_n_cjk, DSM_CH_LLM_CJK},

@@ -12,13 +12,16 @@
 #include <stdint.h>
 
 /* General categories in the order of unicode_table.c: the low five bits of a class. */
+/* clang-format off */
 typedef enum dsm_gc {
     DSM_GC_CN, DSM_GC_CC, DSM_GC_CF, DSM_GC_CO, DSM_GC_CS, DSM_GC_LL, DSM_GC_LM, DSM_GC_LO,
     DSM_GC_LT, DSM_GC_LU, DSM_GC_MC, DSM_GC_ME, DSM_GC_MN, DSM_GC_ND, DSM_GC_NL, DSM_GC_NO,
     DSM_GC_PC, DSM_GC_PD, DSM_GC_PE, DSM_GC_PF, DSM_GC_PI, DSM_GC_PO, DSM_GC_PS, DSM_GC_SC,
     DSM_GC_SK, DSM_GC_SM, DSM_GC_SO, DSM_GC_ZL, DSM_GC_ZP, DSM_GC_ZS, DSM_GC_COUNT
 } dsm_gc;
-/* The other bits of a class. The reference's parts do not agree on what a word is, so there are two. */
+/* clang-format on */
+/* The other bits of a class. The reference's parts do not agree on what a word is, so there are
+ * two. */
 enum {
     DSM_CLASS_CATEGORY = 0x1F,
     DSM_CLASS_SPACE = 0x20,       /* \s */
@@ -34,21 +37,21 @@ extern const size_t dsm_unicode_n_runs;
 
 /* What the scanners ask of a code point. */
 enum {
-    DSM_CH_LETTER = 1 << 0,      /* \p{L} */
-    DSM_CH_MARK = 1 << 1,        /* \p{M} */
-    DSM_CH_NUMBER = 1 << 2,      /* \p{N} */
-    DSM_CH_PUNCT = 1 << 3,       /* \p{P} */
-    DSM_CH_SYMBOL = 1 << 4,      /* \p{S} */
-    DSM_CH_SPACE = 1 << 5,       /* \s */
-    DSM_CH_NEWLINE = 1 << 6,     /* \r \n */
-    DSM_CH_IDENT = 1 << 7,       /* a word beside an added token */
-    DSM_CH_V3_CJK = 1 << 8,      /* class of DeepSeek-V3's second split */
-    DSM_CH_LLM_LETTER = 1 << 9,  /* classes of the DeepSeek LLM chain */
+    DSM_CH_LETTER = 1 << 0,     /* \p{L} */
+    DSM_CH_MARK = 1 << 1,       /* \p{M} */
+    DSM_CH_NUMBER = 1 << 2,     /* \p{N} */
+    DSM_CH_PUNCT = 1 << 3,      /* \p{P} */
+    DSM_CH_SYMBOL = 1 << 4,     /* \p{S} */
+    DSM_CH_SPACE = 1 << 5,      /* \s */
+    DSM_CH_NEWLINE = 1 << 6,    /* \r \n */
+    DSM_CH_IDENT = 1 << 7,      /* a word beside an added token */
+    DSM_CH_V3_CJK = 1 << 8,     /* class of DeepSeek-V3's second split */
+    DSM_CH_LLM_LETTER = 1 << 9, /* classes of the DeepSeek LLM chain */
     DSM_CH_LLM_PUNCT = 1 << 10,
     DSM_CH_LLM_CJK = 1 << 11,
     DSM_CH_ASCII_PUNCT = 1 << 12,
     DSM_CH_ASCII_LETTER = 1 << 13,
-    DSM_CH_NUMERIC = 1 << 14     /* Digits */
+    DSM_CH_NUMERIC = 1 << 14 /* Digits */
 };
 
 enum { DSM_CODE_POINTS = 0x110000 };

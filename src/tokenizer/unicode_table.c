@@ -3,6 +3,7 @@
 #include "tokenizer/unicode.h"
 
 /* Each run: first code point << DSM_CLASS_BITS | class; it ends where the next begins. */
+/* clang-format off */
 const uint32_t dsm_unicode_runs[] = {
     0x1, 0x4821, 0x7001, 0x1003d, 0x10a15, 0x12217, 0x12a15, 0x14216,
     0x14a12, 0x15215, 0x15a19, 0x16215, 0x16a11, 0x17215, 0x181cd, 0x1d215,
@@ -520,5 +521,6 @@ const uint32_t dsm_unicode_runs[] = {
     0x180000c7, 0x189a5800, 0x189a80c7, 0x191d8000, 0x70000802, 0x70001000, 0x70010002, 0x70040000,
     0x700800cc, 0x700f8000, 0x78000003, 0x7ffff000, 0x80000003, 0x87fff000,
 };
+/* clang-format on */
 
 const size_t dsm_unicode_n_runs = sizeof dsm_unicode_runs / sizeof *dsm_unicode_runs;

@@ -15,8 +15,8 @@
 enum { DSM_MAX_TOKEN_ID = (1 << 22) - 1 }; /* bounds what a damaged file can make us allocate */
 
 typedef struct dsm_vocab {
-    dsm_buf pool;      /* NUL-terminated texts */
-    size_t *offset;    /* of id's text in the pool; SIZE_MAX: no such id */
+    dsm_buf pool;   /* NUL-terminated texts */
+    size_t *offset; /* of id's text in the pool; SIZE_MAX: no such id */
     uint32_t *length;
     int32_t size, cap; /* ids are below size */
     int32_t *table;    /* id + 1, 0 empty */
@@ -28,7 +28,8 @@ typedef struct dsm_vocab {
 dsm_status dsm_vocab_add(dsm_vocab *v, int64_t id, const char *text, size_t n, const char *what,
                          dsm_err *err);
 int32_t dsm_vocab_find(const dsm_vocab *v, const char *text, size_t n); /* -1: none */
-const char *dsm_vocab_text(const dsm_vocab *v, int32_t id, size_t *n);  /* NULL: none; n may be NULL */
+const char *dsm_vocab_text(const dsm_vocab *v, int32_t id,
+                           size_t *n); /* NULL: none; n may be NULL */
 void dsm_vocab_free(dsm_vocab *v);
 
 #endif

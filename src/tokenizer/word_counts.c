@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Documents are gathered into batches; a batch is cut into parts that all threads count, each into a
- * table of its own; the tables are added up at the end. Memory: one batch and the distinct words
+/* Documents are gathered into batches; a batch is cut into parts that all threads count, each into
+ * a table of its own; the tables are added up at the end. Memory: one batch and the distinct words
  * (times the threads, at worst). */
 #include "tokenizer/word_counts.h"
 
@@ -13,7 +13,8 @@
 
 enum { BATCH_BYTES = 16 << 20, PART_BYTES = 256 << 10, MAX_WORD_BYTES = 1 << 30 };
 
-/* --- the table ------------------------------------------------------------------------------------ */
+/* --- the table
+ * ------------------------------------------------------------------------------------ */
 
 static bool grow_table(dsm_word_counts *c)
 {
@@ -56,7 +57,8 @@ static bool reserve(dsm_word_counts *c, size_t n)
     return true;
 }
 
-void dsm_word_counts_add(dsm_word_counts *c, const void *word, size_t n, uint64_t hash, int64_t count)
+void dsm_word_counts_add(dsm_word_counts *c, const void *word, size_t n, uint64_t hash,
+                         int64_t count)
 {
     if (c->failed || !reserve(c, n)) {
         c->failed = true;
@@ -99,7 +101,8 @@ static int by_hash(const void *a, const void *b)
     return x->hash < y->hash ? -1 : x->hash > y->hash;
 }
 
-/* --- counting --------------------------------------------------------------------------------------- */
+/* --- counting
+ * --------------------------------------------------------------------------------------- */
 
 typedef struct part {
     size_t begin, end;
@@ -107,7 +110,7 @@ typedef struct part {
 
 typedef struct counter {
     dsm_scan_fn scan;
-    dsm_buf batch;     /* texts of many documents */
+    dsm_buf batch; /* texts of many documents */
     part *parts;
     size_t n_parts, cap;
     dsm_word_counts *tables; /* one per worker */
@@ -119,8 +122,8 @@ static bool is_letter(unsigned char c)
 }
 
 /* Where a text may be cut without changing its pieces: behind the newline of "x\nA", x and A ASCII
- * letters. Every preset ends a piece there whatever follows. Returns `end` if there is no such place
- * at or after `from`. */
+ * letters. Every preset ends a piece there whatever follows. Returns `end` if there is no such
+ * place at or after `from`. */
 static size_t safe_cut(const char *text, size_t from, size_t end)
 {
     for (const char *p; from + 1 < end; from = (size_t)(p - text) + 1) {
@@ -152,7 +155,8 @@ static dsm_status add_document(counter *k, const char *text, size_t n, dsm_err *
     dsm_buf_add(&k->batch, text, n);
     DSM_TRY(dsm_buf_check(&k->batch, "training", err));
     while (begin < end) {
-        size_t cut = end - begin > PART_BYTES ? safe_cut(k->batch.data, begin + PART_BYTES, end) : end;
+        size_t cut =
+            end - begin > PART_BYTES ? safe_cut(k->batch.data, begin + PART_BYTES, end) : end;
         DSM_TRY(add_part(k, begin, cut, err));
         begin = cut;
     }
@@ -172,8 +176,8 @@ static void count_part(void *arg, int64_t item, int worker)
 
 static dsm_status too_long(dsm_err *err, size_t n)
 {
-    return dsm_fail(err, DSM_ELIMIT, "training: found a document of %zu bytes, expected at most %d", n,
-                    MAX_WORD_BYTES);
+    return dsm_fail(err, DSM_ELIMIT, "training: found a document of %zu bytes, expected at most %d",
+                    n, MAX_WORD_BYTES);
 }
 
 static dsm_status count_stream(counter *k, dsm_pool *pool, const dsm_tokenizer_train_options *o,
@@ -220,7 +224,8 @@ dsm_status dsm_word_counts_collect(dsm_word_counts *c, const dsm_tokenizer_train
     free(k.parts);
     dsm_buf_free(&k.batch);
     dsm_pool_close(pool);
-    if (status == DSM_OK && c->failed) status = dsm_fail(err, DSM_ENOMEM, "training: out of memory");
+    if (status == DSM_OK && c->failed)
+        status = dsm_fail(err, DSM_ENOMEM, "training: out of memory");
     if (status != DSM_OK)
         dsm_word_counts_free(c);
     else if (c->n > 1)

@@ -25,10 +25,11 @@ typedef struct dsm_word_counts {
     size_t mask;
     char *pool;
     size_t pool_len, pool_cap;
-    bool failed;     /* out of memory: later additions do nothing */
+    bool failed; /* out of memory: later additions do nothing */
 } dsm_word_counts;
 
-void dsm_word_counts_add(dsm_word_counts *c, const void *word, size_t n, uint64_t hash, int64_t count);
+void dsm_word_counts_add(dsm_word_counts *c, const void *word, size_t n, uint64_t hash,
+                         int64_t count);
 void dsm_word_counts_free(dsm_word_counts *c);
 
 /* Count the pre-tokens of a stream of documents on o->n_threads threads. The words come sorted by

@@ -18,7 +18,8 @@ static void encode_and_decode(const dsm_tokenizer *t, const char *text, size_t n
     if (dsm_tokenizer_encode(t, text, n, flags, &ids, &err) == DSM_OK) {
         for (size_t i = 0; i < ids.len; i++)
             FUZZ_ASSERT(ids.data[i] >= 0 && ids.data[i] < dsm_tokenizer_size(t));
-        FUZZ_ASSERT(dsm_tokenizer_decode(t, ids.data, ids.len, flags & 1, &back, &len, &err) == DSM_OK);
+        FUZZ_ASSERT(dsm_tokenizer_decode(t, ids.data, ids.len, flags & 1, &back, &len, &err) ==
+                    DSM_OK);
         free(back);
     } else {
         FUZZ_ASSERT(err.msg[0]);
@@ -45,7 +46,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     dsm_tokenizer *t;
     const uint8_t *end = size ? memchr(data, 0xFF, size) : NULL;
     size_t n_file = end ? (size_t)(end - data) : size;
-    const char *text = end ? (const char *)end + 1 : "", *path = fuzz_scratch(".json", data, n_file);
+    const char *text = end ? (const char *)end + 1 : "",
+               *path = fuzz_scratch(".json", data, n_file);
     if (dsm_tokenizer_open(&t, path, &err) != DSM_OK) {
         FUZZ_ASSERT(err.msg[0] && !t);
         return 0;

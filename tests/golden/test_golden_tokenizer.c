@@ -79,7 +79,8 @@ static void test_training(void **state)
         assert_string_equal(dsm_tokenizer_pretokenizer(golden), presets[i]);
         expect_same_tokens(presets[i], learnt, golden);
         assert_ok(dsm_tokenizer_save(learnt, dir, &err));
-        json_t *ours = merges_of(test_path(dir, "tokenizer.json")), *theirs = merges_of(golden_file(presets[i]));
+        json_t *ours = merges_of(test_path(dir, "tokenizer.json")),
+               *theirs = merges_of(golden_file(presets[i]));
         assert_true(json_array_size(ours) > 100);
         assert_true(json_equal(ours, theirs));
         json_decref(ours);
@@ -90,7 +91,8 @@ static void test_training(void **state)
     test_remove_dir(dir);
 }
 
-static void expect_ids(const dsm_tokenizer *t, const char *preset, const json_t *line, size_t number)
+static void expect_ids(const dsm_tokenizer *t, const char *preset, const json_t *line,
+                       size_t number)
 {
     dsm_err err = {0};
     dsm_ids ids = {0};
@@ -98,7 +100,8 @@ static void expect_ids(const dsm_tokenizer *t, const char *preset, const json_t 
     assert_ok(dsm_tokenizer_encode(t, json_string_value(text), json_string_length(text),
                                    DSM_ENCODE_SPECIAL, &ids, &err));
     if (ids.len != json_array_size(golden))
-        fail_msg("%s: line %zu: %zu ids, expected %zu", preset, number, ids.len, json_array_size(golden));
+        fail_msg("%s: line %zu: %zu ids, expected %zu", preset, number, ids.len,
+                 json_array_size(golden));
     for (size_t k = 0; k < ids.len; k++)
         if (ids.data[k] != json_integer_value(json_array_get(golden, k)))
             fail_msg("%s: line %zu: id %zu is %d, expected %lld", preset, number, k, ids.data[k],

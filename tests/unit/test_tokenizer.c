@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tokenizer: train, save, open, encode, decode; any bytes survive; threads change nothing; long words
- * cost n log n; the shortcut over whole characters changes no id. */
+/* tokenizer: train, save, open, encode, decode; any bytes survive; threads change nothing; long
+ * words cost n log n; the shortcut over whole characters changes no id. */
 #include "support/support.h"
 
 #include "core/buf.h"
@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- a corpus ------------------------------------------------------------------------------------- */
+/* --- a corpus
+ * ------------------------------------------------------------------------------------- */
 
 enum { N_DOCUMENTS = 300 };
 
@@ -24,14 +25,30 @@ typedef struct corpus {
 /* Documents of made-up words in several scripts, from a fixed seed. */
 static void fill(corpus *c)
 {
-    static const char *const syllables[] = {"the", "an", "ing", " ", " ", "or", "\xC3\xA9", "\xE6\x88\x91",
-                                            "\xE7\x88\xB1", "\xE8\x87\xAA", "\xE3\x81\xAE", "12", "\n", ", ",
-                                            "\xD0\xBF\xD1\x80", "\xF0\x9F\x98\x80", "if (x) {", "\t"};
+    static const char *const syllables[] = {"the",
+                                            "an",
+                                            "ing",
+                                            " ",
+                                            " ",
+                                            "or",
+                                            "\xC3\xA9",
+                                            "\xE6\x88\x91",
+                                            "\xE7\x88\xB1",
+                                            "\xE8\x87\xAA",
+                                            "\xE3\x81\xAE",
+                                            "12",
+                                            "\n",
+                                            ", ",
+                                            "\xD0\xBF\xD1\x80",
+                                            "\xF0\x9F\x98\x80",
+                                            "if (x) {",
+                                            "\t"};
     memset(c, 0, sizeof *c);
     for (uint32_t d = 0; d < N_DOCUMENTS; d++) {
         const dsm_rng r = {.seed = 3, .stream = DSM_STREAM_TEST, .step = d};
         for (uint64_t i = 0; i < 40 + d; i++)
-            dsm_buf_str(&c->texts[d], syllables[dsm_rng_below(&r, i, sizeof syllables / sizeof *syllables)]);
+            dsm_buf_str(&c->texts[d],
+                        syllables[dsm_rng_below(&r, i, sizeof syllables / sizeof *syllables)]);
     }
 }
 
@@ -114,7 +131,8 @@ static void expect_round_trip(const dsm_tokenizer *t, const char *text, size_t n
     dsm_ids_free(&ids);
 }
 
-/* --- tests ------------------------------------------------------------------------------------------ */
+/* --- tests
+ * ------------------------------------------------------------------------------------------ */
 
 static void test_shape(void **state)
 {
@@ -215,7 +233,8 @@ static void test_threads_change_nothing(void **state)
         dsm_tokenizer *t = train(&f->c, n_threads);
         assert_true(dsm_tokenizer_fingerprint(t) == dsm_tokenizer_fingerprint(f->t));
         dsm_ids ids[N_DOCUMENTS] = {{0}};
-        assert_ok(dsm_tokenizer_encode_batch(t, texts, lengths, N_DOCUMENTS, 0, n_threads, ids, &err));
+        assert_ok(
+            dsm_tokenizer_encode_batch(t, texts, lengths, N_DOCUMENTS, 0, n_threads, ids, &err));
         for (int i = 0; i < N_DOCUMENTS; i++) {
             dsm_ids one = encode(f->t, texts[i], lengths[i], 0);
             expect_same(&one, &ids[i]);
@@ -236,12 +255,22 @@ static void test_whole_characters_change_nothing(void **state)
     dsm_buf text = {0};
     for (uint32_t round = 0; round < 400; round++) {
         const dsm_rng r = {.seed = 8, .stream = DSM_STREAM_TEST, .step = round};
-        static const char *const pieces[] = {"\xE6\x88\x91", "\xE7\x88\xB1", "\xE8\x87\xAA", "\xE3\x81\xAE", "\xD0\xBF",
-                                             "\xD1\x80", "\xE4\xB8\x80", "a", "\xC3\xA9", "\xF0\x9F\x98\x80", " "};
+        static const char *const pieces[] = {"\xE6\x88\x91",
+                                             "\xE7\x88\xB1",
+                                             "\xE8\x87\xAA",
+                                             "\xE3\x81\xAE",
+                                             "\xD0\xBF",
+                                             "\xD1\x80",
+                                             "\xE4\xB8\x80",
+                                             "a",
+                                             "\xC3\xA9",
+                                             "\xF0\x9F\x98\x80",
+                                             " "};
         dsm_buf_clear(&text);
         for (uint64_t i = 0; i < 1 + round % 60; i++)
             dsm_buf_str(&text, pieces[dsm_rng_below(&r, i, sizeof pieces / sizeof *pieces)]);
-        dsm_ids a = encode(f->t, text.data, text.len, 0), b = encode(bytes_only, text.data, text.len, 0);
+        dsm_ids a = encode(f->t, text.data, text.len, 0),
+                b = encode(bytes_only, text.data, text.len, 0);
         expect_same(&a, &b);
         dsm_ids_free(&a);
         dsm_ids_free(&b);
@@ -295,7 +324,8 @@ static void test_short_and_long_words_agree(void **state)
     dsm_bpe_work_free(&w);
 }
 
-/* --- wrong options ------------------------------------------------------------------------------------ */
+/* --- wrong options
+ * ------------------------------------------------------------------------------------ */
 
 static int no_document(void *arg, const char **text, size_t *n, dsm_err *err)
 {
@@ -318,18 +348,22 @@ static void test_wrong_training(void **state)
     dsm_tokenizer_train_options o;
     dsm_tokenizer_train_defaults(&o);
     assert_fails(dsm_tokenizer_train(&t, &o, no_document, NULL, &err), DSM_EFORMAT, "no text");
-    assert_fails(dsm_tokenizer_train(&t, &o, broken_document, NULL, &err), DSM_EIO, "the disk is gone");
+    assert_fails(dsm_tokenizer_train(&t, &o, broken_document, NULL, &err), DSM_EIO,
+                 "the disk is gone");
     o.vocab_size = 258;
     assert_fails(dsm_tokenizer_train(&t, &o, no_document, NULL, &err), DSM_EUSAGE, "expected 259");
     o.vocab_size = 300;
     o.eos = "<end>";
-    assert_fails(dsm_tokenizer_train(&t, &o, no_document, NULL, &err), DSM_EUSAGE, "\"<end>\" is not one");
+    assert_fails(dsm_tokenizer_train(&t, &o, no_document, NULL, &err), DSM_EUSAGE,
+                 "\"<end>\" is not one");
     o.eos = NULL;
     o.pretokenizer = "deepseek-v4";
-    assert_fails(dsm_tokenizer_train(&t, &o, no_document, NULL, &err), DSM_EUSAGE, "did you mean deepseek-v3");
+    assert_fails(dsm_tokenizer_train(&t, &o, no_document, NULL, &err), DSM_EUSAGE,
+                 "did you mean deepseek-v3");
     o.pretokenizer = "gpt2";
     o.min_frequency = -1;
-    assert_fails(dsm_tokenizer_train(&t, &o, no_document, NULL, &err), DSM_EUSAGE, "minimum frequency");
+    assert_fails(dsm_tokenizer_train(&t, &o, no_document, NULL, &err), DSM_EUSAGE,
+                 "minimum frequency");
 }
 
 /* A special token may spell a byte's character or a token that merges would make. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tokenizer_json: what is read out of a tokenizer.json and its config, and the message for each thing
- * that is damaged or not supported. */
+/* tokenizer_json: what is read out of a tokenizer.json and its config, and the message for each
+ * thing that is damaged or not supported. */
 #include "support/support.h"
 
 #include "core/buf.h"
@@ -12,20 +12,23 @@
 
 /* A tiny character-level file: parts are put in place of the defaults. */
 typedef struct file {
-    const char *vocab, *merges, *model, *rest, *config; /* rest, model: members, each with its comma */
+    const char *vocab, *merges, *model, *rest,
+        *config; /* rest, model: members, each with its comma */
 } file;
 
-static const char default_vocab[] = "\"a\":0,\"b\":1,\"ab\":2,\"<s>\":3,\"\\u2581\":4,\"<0x21>\":5,\"<unk>\":6";
+static const char default_vocab[] =
+    "\"a\":0,\"b\":1,\"ab\":2,\"<s>\":3,\"\\u2581\":4,\"<0x21>\":5,\"<unk>\":6";
 
 static char *write_file(const file *f)
 {
     char *dir = test_make_dir();
     dsm_buf text = {0};
-    dsm_buf_fmt(&text, "{%s\"model\":{\"type\":\"BPE\",%s\"vocab\":{%s},\"merges\":%s}}", f->rest ? f->rest : "",
-                f->model ? f->model : "", f->vocab ? f->vocab : default_vocab,
-                f->merges ? f->merges : "[\"a b\"]");
+    dsm_buf_fmt(&text, "{%s\"model\":{\"type\":\"BPE\",%s\"vocab\":{%s},\"merges\":%s}}",
+                f->rest ? f->rest : "", f->model ? f->model : "",
+                f->vocab ? f->vocab : default_vocab, f->merges ? f->merges : "[\"a b\"]");
     test_write_file(test_path(dir, "tokenizer.json"), text.data, text.len);
-    if (f->config) test_write_file(test_path(dir, "tokenizer_config.json"), f->config, strlen(f->config));
+    if (f->config)
+        test_write_file(test_path(dir, "tokenizer_config.json"), f->config, strlen(f->config));
     dsm_buf_free(&text);
     return dir;
 }
@@ -37,7 +40,8 @@ static void expect_failure(const file *f, const char *message)
     char *dir = write_file(f);
     dsm_status status = dsm_tokenizer_open(&t, dir, &err);
     if (status == DSM_OK) fail_msg("opened, expected \"%s\"", message);
-    if (!test_contains(err.msg, message)) fail_msg("message \"%s\" does not contain \"%s\"", err.msg, message);
+    if (!test_contains(err.msg, message))
+        fail_msg("message \"%s\" does not contain \"%s\"", err.msg, message);
     assert_null(t);
     test_remove_dir(dir);
 }
@@ -78,10 +82,12 @@ static void expect_text(const file *f, const int32_t *ids, size_t n, const char 
 
 #define ADDED "\"added_tokens\":[{\"id\":3,\"content\":\"<s>\",\"special\":true}],"
 #define LLAMA                                                                                      \
-    "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":\"\\u2581\"},"          \
-    "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\\u2581\"}]},"                     \
-    "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"\\u2581\"},"    \
-    "\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},"                                  \
+    "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":"    \
+    "\"\\u2581\"},"                                                                                \
+    "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\\u2581\"}]},"             \
+    "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{"         \
+    "\"String\":\"\\u2581\"},"                                                                     \
+    "\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},"                          \
     "{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}]},"
 
 static void test_reading(void **state)
@@ -95,17 +101,21 @@ static void test_reading(void **state)
     expect_ids(&(file){.model = "\"unk_token\":\"<unk>\",\"fuse_unk\":true,"}, "a??b", 0, "0 6 1");
     expect_ids(&(file){.model = "\"byte_fallback\":true,"}, "a!b", 0, "0 5 1");
     expect_ids(&(file){.rest = LLAMA}, "ab b", 0, "4 2 4 1");
-    expect_ids(&(file){.rest = "\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\\u2581\","
-                               "\"prepend_scheme\":\"first\"},"}, "ab b", 0, "4 2 4 1");
+    expect_ids(&(file){.rest =
+                           "\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\\u2581\","
+                           "\"prepend_scheme\":\"first\"},"},
+               "ab b", 0, "4 2 4 1");
 }
 
 static void test_post_processing(void **state)
 {
     (void)state;
-    const char *template = ADDED "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":"
-                                 "{\"id\":\"<s>\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],"
-                                 "\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[3],\"tokens\":[\"<s>\"]}}},";
-    const char *config = "{\"bos_token\":\"<s>\",\"add_bos_token\":true,\"model_max_length\":1000000000000000000000000}";
+    const char *template =
+        ADDED "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":"
+              "{\"id\":\"<s>\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],"
+              "\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[3],\"tokens\":[\"<s>\"]}}},";
+    const char *config = "{\"bos_token\":\"<s>\",\"add_bos_token\":true,\"model_max_length\":"
+                         "1000000000000000000000000}";
     expect_ids(&(file){.rest = template}, "a", DSM_ENCODE_POST, "3 0");
     expect_ids(&(file){.rest = template}, "a", 0, "0");
     expect_ids(&(file){.rest = template, .config = config}, "a", DSM_ENCODE_POST, "3 0");
@@ -145,24 +155,41 @@ static void test_damaged_models(void **state)
 static void test_unsupported_parts(void **state)
 {
     (void)state;
-    expect_failure(&(file){.rest = "\"normalizer\":{\"type\":\"Nmt\"},"}, "normalizer: type \"Nmt\"");
+    expect_failure(&(file){.rest = "\"normalizer\":{\"type\":\"Nmt\"},"},
+                   "normalizer: type \"Nmt\"");
     expect_failure(&(file){.rest = "\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"},
                    "pre_tokenizer: type \"BertPreTokenizer\"");
-    expect_failure(&(file){.rest = "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(\"}},"}, "pattern");
-    expect_failure(&(file){.rest = "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\p{Xx}\"}},"},
-                   "unknown property \\p{Xx}");
-    expect_failure(&(file){.rest = "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a)\\\\1\"}},"},
-                   "not supported");
-    expect_failure(&(file){.rest = "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"[[:alpha:]]\"}},"},
-                   "a class inside a class");
-    expect_failure(&(file){.rest = "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\"a\"},"
-                                   "\"behavior\":\"Sideways\"},"}, "found \"Sideways\"");
-    expect_failure(&(file){.rest = "\"decoder\":{\"type\":\"WordPiece\"},"}, "decoder: type \"WordPiece\"");
+    expect_failure(
+        &(file){.rest = "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(\"}},"},
+        "pattern");
+    expect_failure(
+        &(file){
+            .rest =
+                "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\p{Xx}\"}},"},
+        "unknown property \\p{Xx}");
+    expect_failure(
+        &(file){.rest =
+                    "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a)\\\\1\"}},"},
+        "not supported");
+    expect_failure(
+        &(file){
+            .rest =
+                "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"[[:alpha:]]\"}},"},
+        "a class inside a class");
+    expect_failure(
+        &(file){.rest = "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\"a\"},"
+                        "\"behavior\":\"Sideways\"},"},
+        "found \"Sideways\"");
+    expect_failure(&(file){.rest = "\"decoder\":{\"type\":\"WordPiece\"},"},
+                   "decoder: type \"WordPiece\"");
     expect_failure(&(file){.rest = "\"post_processor\":{\"type\":\"BertProcessing\"},"},
                    "post_processor: type \"BertProcessing\"");
-    expect_failure(&(file){.rest = "\"added_tokens\":[{\"id\":9,\"content\":\"\"}],"}, "added_tokens[0]");
-    expect_failure(&(file){.rest = "\"added_tokens\":[{\"id\":9,\"content\":\"ab\"}],"}, "the vocabulary says 2");
-    expect_failure(&(file){.rest = "\"added_tokens\":[{\"id\":0,\"content\":\"new\"}],"}, "belongs to both");
+    expect_failure(&(file){.rest = "\"added_tokens\":[{\"id\":9,\"content\":\"\"}],"},
+                   "added_tokens[0]");
+    expect_failure(&(file){.rest = "\"added_tokens\":[{\"id\":9,\"content\":\"ab\"}],"},
+                   "the vocabulary says 2");
+    expect_failure(&(file){.rest = "\"added_tokens\":[{\"id\":0,\"content\":\"new\"}],"},
+                   "belongs to both");
     expect_failure(&(file){.config = "{\"bos_token\":\"nowhere\"}"}, "\"nowhere\" is not a token");
     expect_failure(&(file){.config = "{\"bos_token\":"}, "tokenizer_config.json");
 }
@@ -190,8 +217,8 @@ static void test_cut_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reading),        cmocka_unit_test(test_post_processing),
-        cmocka_unit_test(test_decoding),       cmocka_unit_test(test_damaged_models),
+        cmocka_unit_test(test_reading),           cmocka_unit_test(test_post_processing),
+        cmocka_unit_test(test_decoding),          cmocka_unit_test(test_damaged_models),
         cmocka_unit_test(test_unsupported_parts), cmocka_unit_test(test_cut_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

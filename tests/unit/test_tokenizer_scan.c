@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* tokenizer/scan and pretok: on random strings of adversarial characters, each preset's scanner cuts
- * where its chain of patterns cuts, run by PCRE2; scanning resumes at any piece; fixed examples. */
+/* tokenizer/scan and pretok: on random strings of adversarial characters, each preset's scanner
+ * cuts where its chain of patterns cuts, run by PCRE2; scanning resumes at any piece; fixed
+ * examples. */
 #include "support/support.h"
 
 #include "core/rng.h"
@@ -12,24 +13,29 @@
 enum { ROUNDS = 4000, MAX_BYTES = 400 };
 
 /* What patterns tell apart: one or more of every class, and damaged bytes. */
+/* clang-format off */
 static const char *const bits[] = {
-    "a", "Z", "s", "t", "l", "'", "e\xCC\x81", "\xC3\xA9", "\xCC\x81", "1", "23", "\xEF\xBC\x92", "\xC2\xBD",
-    "\xE2\x85\xA7", "\xD9\xA3", "\xE4\xB8\xAD", "\xE9\xBE\xA5", "\xE9\xBE\xA6", "\xE3\x81\x82", "\xE3\x82\xA2",
-    "\xE3\x83\xBB", "\xE3\x83\xBC", "\xE3\x82\x99", "\xE3\x82\x9B", "\xEA\xB0\x80", "\xED\x9F\xBF", "\xE0\xA4\x95",
-    "!", ":", "-", "_", "$", "+", "\xE2\x82\xAC", "\xEF\xBC\x9A", "\xE3\x80\x82", "\xE2\x80\x9C", "\xE3\x80\x80",
-    " ", " ", "  ", "\n", "\r", "\r\n", "\t", "\x0B", "\xC2\xA0", "\xC2\x85", "\xE2\x80\xA8", "\xE2\x80\x83",
-    "\x01", "\x7F", "\xC2\xAD", "\xE2\x80\x8D", "\xEF\xBF\xBD", "\xF0\x9F\x98\x80", "\xF0\xA0\x80\x80",
-    "\xF0\x90\x90\x80", "\xF0\x9D\x90\x80", "\xF3\xA0\x81\x81", "\xF4\x8F\xBF\xBF", "\xEE\x80\x80", "\xCD\xB8",
-    "\xC7\x85", "\xCA\xB0", "\xC2\xAA", "\xE2\x84\xAA", "\xEF\xBC\xA1", "\xEF\xBC\x81", "\xE1\xB8\x80",
-    "\xFF", "\xC3", "\xE4\xB8", "\xBF", "\xED\xA0\x80", "\xF5",
+    "a", "Z", "s", "t", "l", "'", "e\xCC\x81", "\xC3\xA9", "\xCC\x81", "1", "23", "\xEF\xBC\x92",
+    "\xC2\xBD", "\xE2\x85\xA7", "\xD9\xA3", "\xE4\xB8\xAD", "\xE9\xBE\xA5", "\xE9\xBE\xA6",
+    "\xE3\x81\x82", "\xE3\x82\xA2", "\xE3\x83\xBB", "\xE3\x83\xBC", "\xE3\x82\x99",
+    "\xE3\x82\x9B", "\xEA\xB0\x80", "\xED\x9F\xBF", "\xE0\xA4\x95", "!", ":", "-", "_", "$", "+",
+    "\xE2\x82\xAC", "\xEF\xBC\x9A", "\xE3\x80\x82", "\xE2\x80\x9C", "\xE3\x80\x80", " ", " ",
+    "  ", "\n", "\r", "\r\n", "\t", "\x0B", "\xC2\xA0", "\xC2\x85", "\xE2\x80\xA8",
+    "\xE2\x80\x83", "\x01", "\x7F", "\xC2\xAD", "\xE2\x80\x8D", "\xEF\xBF\xBD",
+    "\xF0\x9F\x98\x80", "\xF0\xA0\x80\x80", "\xF0\x90\x90\x80", "\xF0\x9D\x90\x80",
+    "\xF3\xA0\x81\x81", "\xF4\x8F\xBF\xBF", "\xEE\x80\x80", "\xCD\xB8", "\xC7\x85", "\xCA\xB0",
+    "\xC2\xAA", "\xE2\x84\xAA", "\xEF\xBC\xA1", "\xEF\xBC\x81", "\xE1\xB8\x80", "\xFF", "\xC3",
+    "\xE4\xB8", "\xBF", "\xED\xA0\x80", "\xF5",
 };
+/* clang-format on */
 enum { N_BITS = sizeof bits / sizeof *bits };
 
 /* A random string; `alphabet` of 0 draws from all bits, else from a few, so that runs are long. */
 static size_t random_text(char *out, uint32_t round)
 {
     const dsm_rng r = {.seed = 7, .stream = DSM_STREAM_TEST, .step = round};
-    uint64_t n_pieces = 1 + dsm_rng_below(&r, 0, 60), few = round % 3 ? 2 + dsm_rng_below(&r, 1, 6) : 0;
+    uint64_t n_pieces = 1 + dsm_rng_below(&r, 0, 60),
+             few = round % 3 ? 2 + dsm_rng_below(&r, 1, 6) : 0;
     size_t n = 0;
     for (uint64_t i = 0; i < n_pieces; i++) {
         uint64_t k = few ? dsm_rng_below(&r, 100 + dsm_rng_below(&r, 1000 + i, few), N_BITS)
@@ -60,18 +66,20 @@ static void print_bytes(const char *what, const char *text, size_t n)
     print_message("\n");
 }
 
-static void compare(const dsm_pretok *p, dsm_pretok_work *w, const char *name, const char *text, size_t n)
+static void compare(const dsm_pretok *p, dsm_pretok_work *w, const char *name, const char *text,
+                    size_t n)
 {
     dsm_err err = {0};
     assert_ok(dsm_pretok_split(p, w, text, n, true, &err));
     size_t at = 0, i = 0;
     for (; at < n; i++) {
         size_t len = p->scan((const unsigned char *)text + at, n - at);
-        bool same = i < w->pieces.n && w->pieces.spans[i].begin == at && w->pieces.spans[i].end == at + len;
+        bool same =
+            i < w->pieces.n && w->pieces.spans[i].begin == at && w->pieces.spans[i].end == at + len;
         if (!same) {
             print_bytes("text", text, n);
-            fail_msg("%s: the scanner's piece %zu is [%zu, %zu), the patterns' is [%zu, %zu)", name, i, at,
-                     at + len, i < w->pieces.n ? w->pieces.spans[i].begin : n,
+            fail_msg("%s: the scanner's piece %zu is [%zu, %zu), the patterns' is [%zu, %zu)", name,
+                     i, at, at + len, i < w->pieces.n ? w->pieces.spans[i].begin : n,
                      i < w->pieces.n ? w->pieces.spans[i].end : n);
         }
         at += len;
@@ -99,7 +107,8 @@ static void test_scanners_equal_patterns(void **state)
 static void test_every_code_point(void **state)
 {
     (void)state;
-    static const char *const frames[][2] = {{"a", "b"}, {" ", "1"}, {"!", "\n"}, {"\xE4\xB8\xAD", " "}};
+    static const char *const frames[][2] = {
+        {"a", "b"}, {" ", "1"}, {"!", "\n"}, {"\xE4\xB8\xAD", " "}};
     for (const char *const *name = dsm_pretok_preset_names; *name; name++) {
         dsm_pretok p;
         dsm_pretok_work w = {0};
