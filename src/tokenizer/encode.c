@@ -3,7 +3,6 @@
  *
  * Most pre-tokens of a text are words seen before, so a workspace remembers the ids of short ones.
  * The scanners make pieces without any list; other chains go through dsm_pretok_split. */
-#include "core/threads.h"
 #include "tokenizer/alphabet.h"
 #include "tokenizer/hash.h"
 #include "tokenizer/tok.h"
@@ -261,14 +260,14 @@ static dsm_status push_all(dsm_ids *out, const int32_t *ids, int n, dsm_err *err
     return DSM_OK;
 }
 
-static dsm_status begin_post(const dsm_tokenizer *t, dsm_ids *out, dsm_err *err)
+dsm_status dsm_encode_begin(const dsm_tokenizer *t, dsm_ids *out, dsm_err *err)
 {
     bool there = t->n_prefix > 0 && t->prefix[0] == t->bos;
     if (t->add_bos && t->bos >= 0 && !there) DSM_TRY(dsm_ids_push(out, t->bos, err));
     return push_all(out, t->prefix, t->n_prefix, err);
 }
 
-static dsm_status end_post(const dsm_tokenizer *t, dsm_ids *out, dsm_err *err)
+dsm_status dsm_encode_end(const dsm_tokenizer *t, dsm_ids *out, dsm_err *err)
 {
     bool there = t->n_suffix > 0 && t->suffix[t->n_suffix - 1] == t->eos;
     DSM_TRY(push_all(out, t->suffix, t->n_suffix, err));
@@ -278,9 +277,9 @@ static dsm_status end_post(const dsm_tokenizer *t, dsm_ids *out, dsm_err *err)
 static dsm_status encode_with(const job *j, const char *text, size_t n, unsigned flags)
 {
     bool post = flags & DSM_ENCODE_POST;
-    if (post) DSM_TRY(begin_post(j->t, j->out, j->err));
+    if (post) DSM_TRY(dsm_encode_begin(j->t, j->out, j->err));
     if (n) DSM_TRY(cut_at_added(j, DSM_ADDED_RAW, text, n, true, flags, between_raw));
-    return post ? end_post(j->t, j->out, j->err) : DSM_OK;
+    return post ? dsm_encode_end(j->t, j->out, j->err) : DSM_OK;
 }
 
 dsm_status dsm_tokenizer_encode(const dsm_tokenizer *t, const char *text, size_t n, unsigned flags,
@@ -292,51 +291,4 @@ dsm_status dsm_tokenizer_encode(const dsm_tokenizer *t, const char *text, size_t
     dsm_status status = encode_with(&(job){t, w, out, err}, text, n, flags);
     dsm_workspace_put(shared, w);
     return status;
-}
-
-typedef struct batch {
-    const dsm_tokenizer *t;
-    const char *const *texts;
-    const size_t *lengths;
-    unsigned flags;
-    dsm_ids *out;
-    pthread_mutex_t lock; /* of the failure of the first text that failed */
-    int64_t failed;       /* its index, n_texts if none did */
-    dsm_err failure;
-} batch;
-
-static void encode_item(void *arg, int64_t i, int worker)
-{
-    batch *b = arg;
-    dsm_err err = {0};
-    (void)worker;
-    if (dsm_tokenizer_encode(b->t, b->texts[i], b->lengths[i], b->flags, &b->out[i], &err) ==
-        DSM_OK)
-        return;
-    pthread_mutex_lock(&b->lock);
-    if (i < b->failed) {
-        b->failed = i;
-        b->failure = err;
-    }
-    pthread_mutex_unlock(&b->lock);
-}
-
-dsm_status dsm_tokenizer_encode_batch(const dsm_tokenizer *t, const char *const *texts,
-                                      const size_t *lengths, size_t n_texts, unsigned flags,
-                                      int n_threads, dsm_ids *out, dsm_err *err)
-{
-    dsm_pool *pool;
-    batch b = {.t = t,
-               .texts = texts,
-               .lengths = lengths,
-               .flags = flags,
-               .out = out,
-               .failed = (int64_t)n_texts};
-    DSM_TRY(dsm_pool_open(&pool, n_threads, err));
-    pthread_mutex_init(&b.lock, NULL);
-    dsm_pool_run(pool, (int64_t)n_texts, encode_item, &b);
-    pthread_mutex_destroy(&b.lock);
-    dsm_pool_close(pool);
-    if (b.failed == (int64_t)n_texts) return DSM_OK;
-    return dsm_fail(err, b.failure.code, "text %lld: %s", (long long)b.failed, b.failure.msg);
 }

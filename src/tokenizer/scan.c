@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 /* A character: what it is and how many bytes it takes; len 0 at the end. */
 typedef struct ch {
@@ -253,4 +254,22 @@ size_t dsm_scan_deepseek_coder(const unsigned char *s, size_t n)
 {
     static const chain k = {DSM_CH_LETTER, DSM_CH_PUNCT, DSM_CH_LLM_CJK, false};
     return scan_chain(&k, s, n);
+}
+
+/* --- cutting ---------------------------------------------------------------------------------- */
+
+static bool is_letter(char c)
+{
+    return (unsigned)((unsigned char)c | 32) - 'a' < 26u;
+}
+
+size_t dsm_scan_safe_cut(const char *text, size_t from, size_t end)
+{
+    const char *p;
+    for (; from + 1 < end; from = (size_t)(p - text) + 1) {
+        p = memchr(text + from, '\n', end - from - 1);
+        if (!p) break;
+        if (p > text && is_letter(p[-1]) && is_letter(p[1])) return (size_t)(p - text) + 1;
+    }
+    return end;
 }

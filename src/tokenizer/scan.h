@@ -17,4 +17,9 @@ size_t dsm_scan_deepseek_llm(const unsigned char *s, size_t n);
 size_t dsm_scan_deepseek_coder(const unsigned char *s, size_t n);
 size_t dsm_scan_gpt2(const unsigned char *s, size_t n);
 
+/* The first place in text[from … end-1] where it may be cut in two without changing a piece,
+ * whichever of these scanners is meant: behind the newline of "x\nA", x and A ASCII letters, where
+ * each of them ends a piece whatever follows. `end` if there is none. */
+size_t dsm_scan_safe_cut(const char *text, size_t from, size_t end);
+
 #endif

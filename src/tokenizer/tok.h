@@ -51,6 +51,7 @@ struct dsm_tokenizer {
     size_t *byte_offset; /* (size + 1) */
     bool join_spaces;    /* no decoder: tokens are joined by a space */
     int strip_start;     /* this many spaces go from the start of decoded text */
+    bool cuttable;       /* long texts may be cut with dsm_scan_safe_cut */
     uint64_t fingerprint;
 
     pthread_mutex_t lock; /* of idle */
@@ -102,6 +103,12 @@ typedef struct dsm_workspace {
 dsm_workspace *dsm_workspace_take(dsm_tokenizer *t); /* NULL: out of memory */
 void dsm_workspace_put(dsm_tokenizer *t, dsm_workspace *w);
 void dsm_workspace_free_all(dsm_tokenizer *t);
+
+/* --- encode.c --------------------------------------------------------------------------------- */
+
+/* Append what DSM_ENCODE_POST puts before and behind a text. */
+dsm_status dsm_encode_begin(const dsm_tokenizer *t, dsm_ids *out, dsm_err *err);
+dsm_status dsm_encode_end(const dsm_tokenizer *t, dsm_ids *out, dsm_err *err);
 
 /* Room for n more ids. */
 dsm_status dsm_ids_reserve(dsm_ids *ids, size_t n, dsm_err *err);

@@ -398,6 +398,18 @@ void dsm_tokenizer_parts_free(dsm_tokenizer_parts *p)
     memset(p, 0, sizeof *p);
 }
 
+/* May an added token take a newline, or depend on what stands beside it? */
+static bool added_see_newlines(const dsm_tokenizer *t)
+{
+    for (int s = 0; s < DSM_ADDED_SETS; s++)
+        for (size_t i = 0; i < t->added[s].n; i++) {
+            const dsm_added_token *a = &t->added[s].tokens[i];
+            if (a->lstrip || a->rstrip || a->single_word || memchr(a->content, '\n', a->n))
+                return true;
+        }
+    return false;
+}
+
 static dsm_status read_parts(dsm_tokenizer *t, const char *what, dsm_err *err)
 {
     DSM_TRY(dsm_normalizer_read(&t->normalizer, json_object_get(t->root, "normalizer"), what, err));
@@ -408,6 +420,7 @@ static dsm_status read_parts(dsm_tokenizer *t, const char *what, dsm_err *err)
     DSM_TRY(dsm_tokenizer_read_decoder(t, what, err));
     DSM_TRY(read_post_processor(t, json_object_get(t->root, "post_processor"), 0, what, err));
     DSM_TRY(read_config(t, what, err));
+    t->cuttable = t->pretok.scan && t->normalizer.n_steps == 0 && !added_see_newlines(t);
     take_fingerprint(t);
     return DSM_OK;
 }

@@ -116,25 +116,6 @@ typedef struct counter {
     dsm_word_counts *tables; /* one per worker */
 } counter;
 
-static bool is_letter(unsigned char c)
-{
-    return (unsigned)(c | 32) - 'a' < 26u;
-}
-
-/* Where a text may be cut without changing its pieces: behind the newline of "x\nA", x and A ASCII
- * letters. Every preset ends a piece there whatever follows. Returns `end` if there is no such
- * place at or after `from`. */
-static size_t safe_cut(const char *text, size_t from, size_t end)
-{
-    for (const char *p; from + 1 < end; from = (size_t)(p - text) + 1) {
-        p = memchr(text + from, '\n', end - from - 1);
-        if (!p) break;
-        bool inside = p > text && is_letter((unsigned char)p[-1]) && is_letter((unsigned char)p[1]);
-        if (inside) return (size_t)(p - text) + 1;
-    }
-    return end;
-}
-
 static dsm_status add_part(counter *k, size_t begin, size_t end, dsm_err *err)
 {
     if (k->n_parts == k->cap) {
@@ -155,8 +136,9 @@ static dsm_status add_document(counter *k, const char *text, size_t n, dsm_err *
     dsm_buf_add(&k->batch, text, n);
     DSM_TRY(dsm_buf_check(&k->batch, "training", err));
     while (begin < end) {
-        size_t cut =
-            end - begin > PART_BYTES ? safe_cut(k->batch.data, begin + PART_BYTES, end) : end;
+        size_t cut = end - begin > PART_BYTES
+                         ? dsm_scan_safe_cut(k->batch.data, begin + PART_BYTES, end)
+                         : end;
         DSM_TRY(add_part(k, begin, cut, err));
         begin = cut;
     }

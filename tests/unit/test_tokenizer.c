@@ -245,6 +245,34 @@ static void test_threads_change_nothing(void **state)
     }
 }
 
+/* A text that is long enough to be cut for the threads, in a batch with short ones. */
+static void test_long_texts_are_cut_without_trace(void **state)
+{
+    fixture *f = *state;
+    dsm_err err = {0};
+    dsm_buf text = {0};
+    dsm_ids ids[3] = {{0}};
+    assert_true(f->t->cuttable);
+    while (text.len < 2 << 20)
+        for (int i = 0; i < N_DOCUMENTS; i++) {
+            dsm_buf_add(&text, f->c.texts[i].data, f->c.texts[i].len);
+            dsm_buf_str(&text, i % 3 ? "end\nNext" : "<｜end▁of▁sentence｜>\n");
+        }
+    const char *texts[] = {"the", text.data, ""};
+    const size_t lengths[] = {3, text.len, 0};
+    const unsigned flags = DSM_ENCODE_SPECIAL | DSM_ENCODE_POST;
+    f->t->add_bos = f->t->add_eos = true;
+    assert_ok(dsm_tokenizer_encode_batch(f->t, texts, lengths, 3, flags, 3, ids, &err));
+    for (int i = 0; i < 3; i++) {
+        dsm_ids one = encode(f->t, texts[i], lengths[i], flags);
+        expect_same(&one, &ids[i]);
+        dsm_ids_free(&one);
+        dsm_ids_free(&ids[i]);
+    }
+    f->t->add_bos = f->t->add_eos = false;
+    dsm_buf_free(&text);
+}
+
 /* Without the shortcut of chars.h, every word starts from bytes. */
 static void test_whole_characters_change_nothing(void **state)
 {
@@ -396,6 +424,7 @@ int main(void)
         cmocka_unit_test(test_special_tokens),
         cmocka_unit_test(test_save_and_open),
         cmocka_unit_test(test_threads_change_nothing),
+        cmocka_unit_test(test_long_texts_are_cut_without_trace),
         cmocka_unit_test(test_whole_characters_change_nothing),
         cmocka_unit_test(test_long_words),
         cmocka_unit_test(test_short_and_long_words_agree),

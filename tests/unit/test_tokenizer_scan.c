@@ -88,6 +88,24 @@ static void compare(const dsm_pretok *p, dsm_pretok_work *w, const char *name, c
     assert_int_equal(i, w->pieces.n);
 }
 
+/* Cut at a safe place, the halves have the pieces of the whole. */
+static size_t check_cut(const dsm_pretok *p, const char *name, const char *text, size_t n)
+{
+    size_t cut = dsm_scan_safe_cut(text, 0, n), whole = 0, halves = 0;
+    const unsigned char *s = (const unsigned char *)text;
+    if (cut == n) return 0;
+    while (whole < n) {
+        whole += p->scan(s + whole, n - whole);
+        halves += p->scan(s + halves, (halves < cut ? cut : n) - halves);
+        if (whole != halves) {
+            print_bytes("text", text, n);
+            fail_msg("%s: cut at %zu, a piece ends at %zu instead of %zu", name, cut, halves,
+                     whole);
+        }
+    }
+    return 1;
+}
+
 static void test_scanners_equal_patterns(void **state)
 {
     (void)state;
@@ -96,8 +114,13 @@ static void test_scanners_equal_patterns(void **state)
         dsm_pretok p;
         dsm_pretok_work w = {0};
         open_preset(&p, *name);
-        for (uint32_t round = 0; round < ROUNDS; round++)
-            compare(&p, &w, *name, text, random_text(text, round));
+        size_t cuts = 0;
+        for (uint32_t round = 0; round < ROUNDS; round++) {
+            size_t n = random_text(text, round);
+            compare(&p, &w, *name, text, n);
+            cuts += check_cut(&p, *name, text, n);
+        }
+        assert_true(cuts > 20);
         dsm_pretok_work_free(&w);
         dsm_pretok_free(&p);
     }
