@@ -16,6 +16,8 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+enum { PACK_ROWS = 8 };
+
 /* ---- tiles ------------------------------------------------------------------------------------ */
 
 INLINE void tile_store(vec sum, float *c, int64_t n, bool accumulate)
@@ -253,17 +255,28 @@ static void pack_rows(float *panel, int64_t width, const void *src, dsm_dtype t,
         pack_rows_of(DSM_F16, panel, width, src, rs, map, n, K);
 }
 
-/* Row by row, so that the hardware sees rows coming and fetches ahead. */
+INLINE void pack_column_rows(int rows, float *a, const float *src, int64_t rs, int64_t n, int64_t step)
+{
+    int64_t c = 0;
+    for (; c + TILE_ROWS <= n; c += TILE_ROWS, a += step)
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++)
+            memcpy(a + r * TILE_ROWS, src + r * rs + c, TILE_ROWS * sizeof *a);
+    for (int r = 0; r < rows; r++)
+        for (int64_t i = 0; i < n - c; i++)
+            a[r * TILE_ROWS + i] = src[r * rs + c + i];
+}
+
+/* A few rows at a time: the hardware sees rows coming and fetches ahead, and whole cache lines of the
+ * panel are written at once. */
 static void pack_columns(float *a, const float *src, int64_t rs, int64_t n, int64_t K)
 {
-    const int64_t whole = n / TILE_ROWS, rest = n % TILE_ROWS, step = K * TILE_ROWS;
-    for (int64_t k = 0; k < K; k++, src += rs, a += TILE_ROWS) {
-        float *to = a;
-        for (int64_t c = 0; c < whole; c++, to += step)
-            memcpy(to, src + c * TILE_ROWS, TILE_ROWS * sizeof *a);
-        for (int64_t i = 0; i < rest; i++)
-            to[i] = src[whole * TILE_ROWS + i];
-    }
+    const int64_t step = K * TILE_ROWS;
+    int64_t k = 0;
+    for (; k + PACK_ROWS <= K; k += PACK_ROWS)
+        pack_column_rows(PACK_ROWS, a + k * TILE_ROWS, src + k * rs, rs, n, step);
+    for (; k < K; k++)
+        pack_column_rows(1, a + k * TILE_ROWS, src + k * rs, rs, n, step);
 }
 
 #endif
