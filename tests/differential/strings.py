@@ -98,7 +98,7 @@ def damaged(n, seed=3):
 def everything(size, specials=()):
     """The corpus as a list; size 1 is quick, 10 and more thorough."""
     out = list(EMOJI) + WORDS + CODE + SPACES + ["", " "]
-    out += planes(max(1, 40 // size))
+    out += planes(max(1, 20 // size))
     out += mixtures(600 * size)
     out += runs()
     out += with_specials(list(specials), 100 * size)
