@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* bench kernels: every slot at the shapes one training step has.
  *
- * Method: time around one call (dsm_bench_clock), after one that is not counted; the minimum over at
- * least MIN_CALLS calls and min_seconds. Arithmetic is held against the FP32 multiply-add ceiling, everything else
- * against copying memory: measured after every row, the best so far counts. Bytes are those that must
- * move once: operands read, results written; rows that fit a cache can therefore exceed the ceiling. */
+ * Method: time around one call (dsm_bench_clock), after one that is not counted; the minimum over
+ * at least MIN_CALLS calls and min_seconds. Arithmetic is held against the FP32 multiply-add
+ * ceiling, everything else against copying memory: measured after every row, the best so far
+ * counts. Bytes are those that must move once: operands read, results written; rows that fit a
+ * cache can therefore exceed the ceiling. */
 #include "bench/ceilings.h"
 #include "core/rng.h"
 #include "dsmoe/bench.h"
@@ -45,7 +46,7 @@ typedef struct bench {
     void *arg;
 } bench;
 
-/* ---- one row ----------------------------------------------------------------------------------- */
+/* ---- one row -------------------------------------------------------------------------------- */
 
 typedef struct work {
     int slot; /* enum dsm_kernel_slot */
@@ -104,7 +105,7 @@ static void fill(const bench *b)
             b->buf[i][j] = (float)((uint32_t)j * 2654435761u >> 8) * 0x1p-23f - 1;
 }
 
-/* ---- linear maps ------------------------------------------------------------------------------- */
+/* ---- linear maps ---------------------------------------------------------------------------- */
 
 typedef struct linear_ctx {
     dsm_linear op;
@@ -180,7 +181,7 @@ static void measure_linears(bench *b)
     measure_linear(b, "decode experts", K, K, s->F, s->D, true);
 }
 
-/* ---- attention --------------------------------------------------------------------------------- */
+/* ---- attention ------------------------------------------------------------------------------ */
 
 static void run_attention(const bench *b, const void *ctx)
 {
@@ -220,7 +221,7 @@ static void measure_attention(bench *b, int64_t n_seq, int64_t T, int64_t past)
     measure(b, &(work){DSM_SLOT_attention_bwd, label, 5 * product, true, run_attention_bwd, &op});
 }
 
-/* ---- rows and flat memory: one line each --------------------------------------------------------- */
+/* ---- rows and flat memory: one line each ---------------------------------------------------- */
 
 #define ROW_FN(name, call)                                                                         \
     static void run_##name(const bench *b, const void *ctx)                                        \
@@ -286,7 +287,7 @@ static void measure_rows(bench *b)
     }
 }
 
-/* ---- the command ------------------------------------------------------------------------------- */
+/* ---- the command ---------------------------------------------------------------------------- */
 
 static void carve(bench *b, dsm_arena *a)
 {

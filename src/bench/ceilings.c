@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How each ceiling is measured: one loop per worker (arithmetic) or per megabyte (memory), time around
- * the whole, the best of TRIES. */
+/* How each ceiling is measured: one loop per worker (arithmetic) or per megabyte (memory), time
+ * around the whole, the best of TRIES. */
 #include "bench/ceilings.h"
 
 #include "core/clock.h"
@@ -21,7 +21,8 @@ double dsm_bench_clock(const dsm_exec *x)
 }
 
 /* Best rate of running fn over n_items: amount per second, in 1e9. */
-static double best_rate(const dsm_exec *x, int64_t n_items, dsm_pool_fn fn, void *arg, double amount)
+static double best_rate(const dsm_exec *x, int64_t n_items, dsm_pool_fn fn, void *arg,
+                        double amount)
 {
     double best = 0;
     for (int i = 0; i < TRIES; i++) {
@@ -33,7 +34,7 @@ static double best_rate(const dsm_exec *x, int64_t n_items, dsm_pool_fn fn, void
     return best;
 }
 
-/* ---- arithmetic ------------------------------------------------------------------------------- */
+/* ---- arithmetic ----------------------------------------------------------------------------- */
 
 typedef struct ops_run {
     const dsm_peak *peak;
@@ -62,7 +63,7 @@ double dsm_ceiling_fp32(const dsm_exec *x, unsigned cpu_flags)
     return dsm_ceiling_ops(x, peak[0]);
 }
 
-/* ---- memory ----------------------------------------------------------------------------------- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 typedef struct memory_run {
     unsigned char *to;

@@ -17,7 +17,8 @@ static void add_rate(dsm_bench_machine *m, const char *name, const char *unit)
 }
 
 /* Fill one column: `one` or `all` of every row. */
-static void measure(dsm_bench_machine *m, const dsm_exec *x, unsigned flags, unsigned char *buf, bool all)
+static void measure(dsm_bench_machine *m, const dsm_exec *x, unsigned flags, unsigned char *buf,
+                    bool all)
 {
     const dsm_peak *peak[DSM_MAX_PEAKS];
     int n = dsm_peaks(peak, flags), row = 0;
@@ -31,8 +32,8 @@ static void measure(dsm_bench_machine *m, const dsm_exec *x, unsigned flags, uns
         *(all ? &m->rate[i].all : &m->rate[i].one) = rate[i];
 }
 
-static dsm_status measure_with(dsm_bench_machine *m, int n_threads, unsigned flags, unsigned char *buf,
-                               bool all, dsm_err *err)
+static dsm_status measure_with(dsm_bench_machine *m, int n_threads, unsigned flags,
+                               unsigned char *buf, bool all, dsm_err *err)
 {
     dsm_kernels kernels;
     dsm_exec x;
@@ -44,7 +45,8 @@ static dsm_status measure_with(dsm_bench_machine *m, int n_threads, unsigned fla
     return DSM_OK;
 }
 
-dsm_status dsm_bench_machine_run(dsm_bench_machine *out, int n_threads, unsigned cpu_flags, dsm_err *err)
+dsm_status dsm_bench_machine_run(dsm_bench_machine *out, int n_threads, unsigned cpu_flags,
+                                 dsm_err *err)
 {
     const dsm_peak *peak[DSM_MAX_PEAKS];
     dsm_arena arena;

@@ -27,7 +27,7 @@ static bool all_bits(uint64_t value, uint64_t bits)
 
 unsigned dsm_cpu_flags(void)
 {
-    enum { FMA = 1u << 12, OSXSAVE = 1u << 27, F16C = 1u << 29 };              /* leaf 1, ecx */
+    enum { FMA = 1u << 12, OSXSAVE = 1u << 27, F16C = 1u << 29 }; /* leaf 1, ecx */
     enum { AVX2 = 1u << 5, F = 1u << 16, DQ = 1u << 17, CD = 1u << 28, BW = 1u << 30 }; /* 7, ebx */
     const uint32_t VL = 1u << 31;
     enum { VNNI = 1u << 11, FP16 = 1u << 23, BF16 = 1u << 5 }; /* 7 ecx; 7 edx; 7.1 eax */

@@ -34,18 +34,18 @@ typedef struct dsm_mat {
  */
 typedef struct dsm_linear {
     int n_groups;
-    const int32_t *begin;   /* (G+1), ascending, begin[0] = 0; R = begin[G] */
+    const int32_t *begin; /* (G+1), ascending, begin[0] = 0; R = begin[G] */
     int64_t N, K;
-    const dsm_mat *w;       /* (G) */
-    const dsm_real *x;      /* rows of K */
+    const dsm_mat *w;  /* (G) */
+    const dsm_real *x; /* rows of K */
     int64_t x_rs;
-    const int32_t *x_rows;  /* (R) which row of x; NULL: r itself */
-    dsm_real *y;            /* forward: out (R, N); input, weight: dy, read only */
+    const int32_t *x_rows; /* (R) which row of x; NULL: r itself */
+    dsm_real *y;           /* forward: out (R, N); input, weight: dy, read only */
     int64_t y_rs;
-    dsm_real *dx;           /* input: out (R, K) */
+    dsm_real *dx; /* input: out (R, K) */
     int64_t dx_rs;
-    dsm_real *const *dw;    /* (G) weight: accumulated (N, K), row stride K */
-    bool accumulate;        /* forward and input: += instead of = */
+    dsm_real *const *dw; /* (G) weight: accumulated (N, K), row stride K */
+    bool accumulate;     /* forward and input: += instead of = */
 } dsm_linear;
 
 /* Causal attention of T new positions per sequence over S = past + T keys.
@@ -53,28 +53,28 @@ typedef struct dsm_linear {
  * Row t of sequence b: q + (b·T + t)·q_rs, heads side by side; keys: k + (b·k_seq + j)·k_rs. */
 typedef struct dsm_attention {
     int64_t n_seq, T, past;
-    int64_t k_seq;            /* rows between two sequences' keys and values (T, or cache length) */
-    int64_t H, Hk, Dk, Dv;    /* heads, key heads, key width, value width */
+    int64_t k_seq;         /* rows between two sequences' keys and values (T, or cache length) */
+    int64_t H, Hk, Dk, Dv; /* heads, key heads, key width, value width */
     dsm_real scale;
     const dsm_real *q, *k, *v;
     int64_t q_rs, k_rs, v_rs;
-    dsm_real *out;            /* (n_seq·T, H·Dv) */
+    dsm_real *out; /* (n_seq·T, H·Dv) */
     int64_t out_rs;
-    dsm_real *lse;            /* (n_seq, H, T) log-sum-exp of scaled scores; NULL: not wanted */
+    dsm_real *lse; /* (n_seq, H, T) log-sum-exp of scaled scores; NULL: not wanted */
     /* backward: dout in; dq, dk, dv out (overwritten), strides as q, k, v; past = 0 */
-    const dsm_real *dout;     /* (n_seq·T, H·Dv), row stride out_rs */
+    const dsm_real *dout; /* (n_seq·T, H·Dv), row stride out_rs */
     dsm_real *dq, *dk, *dv;
-    dsm_real *delta;          /* (n_seq, H, T) scratch: Σ dout·out */
+    dsm_real *delta; /* (n_seq, H, T) scratch: Σ dout·out */
 } dsm_attention;
 
 /* AdamW over one flat run of elements that share a decay (Loshchilov & Hutter 2019). */
 typedef struct dsm_adamw {
     dsm_real lr, beta1, beta2, eps, decay;
-    dsm_real bias1, bias2;    /* 1 - beta^step */
-    dsm_real grad_scale;      /* clip factor (and 1/accumulation), applied to g first */
+    dsm_real bias1, bias2; /* 1 - beta^step */
+    dsm_real grad_scale;   /* clip factor (and 1/accumulation), applied to g first */
 } dsm_adamw;
 
-/* ---- one type per slot ------------------------------------------------------------------------ */
+/* ---- one type per slot ---------------------------------------------------------------------- */
 
 typedef void dsm_linear_fn(const dsm_exec *x, const dsm_linear *op);
 typedef void dsm_linear_input_fn(const dsm_exec *x, const dsm_linear *op);
@@ -89,7 +89,7 @@ typedef void dsm_rmsnorm_bwd_fn(const dsm_exec *x, dsm_real *dx, dsm_real *dw, c
                                 int64_t R, int64_t D);
 
 /* Rotate the heads of v in place, half-split pairs (j, j + Dh/2): v (R, n_heads·Dh), row stride rs;
- * row r stands at position pos0 + r % T. cos_sin (positions, Dh/2, 2). sign = +1, or -1: backward. */
+ * row r stands at position pos0 + r % T. cos_sin (positions, Dh/2, 2). sign = 1, or -1: backward. */
 typedef void dsm_rope_fn(const dsm_exec *x, dsm_real *v, int64_t rs, int64_t R, int64_t T,
                          int64_t pos0, int64_t n_heads, int64_t Dh, const dsm_real *cos_sin,
                          int sign);
@@ -142,10 +142,12 @@ typedef void dsm_adamw_fn(const dsm_exec *x, dsm_real *w, dsm_real *m, dsm_real 
                           const dsm_real *g, int64_t n, const dsm_adamw *p);
 
 /* Every slot, once: the table, its names and every variant's prototypes are made from this list. */
+/* clang-format off */
 #define DSM_KERNEL_LIST(X)                                                                         \
     X(linear) X(linear_input) X(linear_weight) X(rmsnorm) X(rmsnorm_bwd) X(rope) X(swiglu)         \
     X(swiglu_bwd) X(attention) X(attention_bwd) X(softmax) X(xent) X(topk) X(combine)              \
     X(combine_bwd) X(gather) X(gather_bwd) X(add) X(sum_squares) X(adamw)
+/* clang-format on */
 
 enum dsm_kernel_slot {
 #define X(op) DSM_SLOT_##op,
@@ -164,8 +166,8 @@ typedef struct dsm_kernels {
 } dsm_kernels;
 
 enum {
-    DSM_CPU_AVX2 = 1u << 0,        /* AVX2, FMA, F16C */
-    DSM_CPU_AVX512 = 1u << 1,      /* F, BW, DQ, VL, CD */
+    DSM_CPU_AVX2 = 1u << 0,   /* AVX2, FMA, F16C */
+    DSM_CPU_AVX512 = 1u << 1, /* F, BW, DQ, VL, CD */
     DSM_CPU_AVX512_VNNI = 1u << 2,
     DSM_CPU_AVX512_BF16 = 1u << 3,
     DSM_CPU_AVX512_FP16 = 1u << 4

@@ -16,15 +16,15 @@
 #define DSM_K_EXPAND(op, variant) DSM_K_PASTE(op, variant)
 #define DSM_K(op)                 DSM_K_EXPAND(op, DSM_VARIANT)
 
-#define X(op) dsm_##op##_fn DSM_K(op);
+#define X(op)                     dsm_##op##_fn DSM_K(op);
 DSM_KERNEL_LIST(X)
 #undef X
 
 #ifdef DSM_FAST_TIER
 typedef float dsm_acc;
 #define DSM_PRAGMA(text) _Pragma(#text)
-#define DSM_SIMD         DSM_PRAGMA(omp simd)                         /* iterations are independent */
-#define DSM_SIMD_SUM(s)  DSM_PRAGMA(omp simd reduction(+ : s))        /* s may be reordered */
+#define DSM_SIMD         DSM_PRAGMA(omp simd)                  /* iterations are independent */
+#define DSM_SIMD_SUM(s)  DSM_PRAGMA(omp simd reduction(+ : s)) /* s may be reordered */
 #define DSM_SIMD_MAX(s)  DSM_PRAGMA(omp simd reduction(max : s))
 #else
 typedef double dsm_acc;

@@ -70,7 +70,7 @@ static void check_pair(const pair *p)
     lab_release();
 }
 
-/* ---- linear: two groups and an empty one, gathered rows ------------------------------------------- */
+/* ---- linear: two groups and an empty one, gathered rows ------------------------------------- */
 
 enum { LIN_N = 5, LIN_K = 4, LIN_G = 3, LIN_R = 6, LIN_POOL = 5 };
 static const int32_t lin_begin[LIN_G + 1] = {0, 2, 2, LIN_R};
@@ -111,7 +111,7 @@ static void linear_backward(const pair *p, dsm_real *const *grad, const dsm_real
     OPS->gather_bwd(X, grad[0], dx, lin_rows, LIN_R, LIN_K); /* rows of x that were used twice */
 }
 
-/* ---- rows ------------------------------------------------------------------------------------------- */
+/* ---- rows ----------------------------------------------------------------------------------- */
 
 enum { ROWS = 5, WIDTH = 6 };
 
@@ -189,7 +189,7 @@ static void xent_backward(const pair *p, dsm_real *const *grad, const dsm_real *
         grad[0][i] *= dout[i / WIDTH] / (dsm_real)0.5;
 }
 
-/* ---- combine: three tokens, two choices, one dropped ------------------------------------------------- */
+/* ---- combine: three tokens, two choices, one dropped ---------------------------------------- */
 
 enum { TOKENS = 3, CHOICES = 2 };
 static const int32_t combine_pos[TOKENS * CHOICES] = {3, 0, 4, -1, 1, 2};
@@ -207,7 +207,7 @@ static void combine_backward(const pair *p, dsm_real *const *grad, const dsm_rea
     OPS->combine_bwd(X, grad[0], grad[1], dout, in[0], combine_pos, in[1], TOKENS, CHOICES, WIDTH);
 }
 
-/* ---- gather: rows used twice ----------------------------------------------------------------------- */
+/* ---- gather: rows used twice ---------------------------------------------------------------- */
 
 static void gather_forward(const pair *p, dsm_real *out, dsm_real *const *in)
 {
@@ -223,7 +223,7 @@ static void gather_backward(const pair *p, dsm_real *const *grad, const dsm_real
     OPS->gather_bwd(X, grad[0], dout, lin_rows, LIN_R, WIDTH);
 }
 
-/* ---- attention: two sequences, shared key heads, Dk != Dv ------------------------------------------- */
+/* ---- attention: two sequences, shared key heads, Dk != Dv ----------------------------------- */
 
 enum { SEQ = 2, T = 7, H = 4, HK = 2, DK = 3, DV = 5 };
 

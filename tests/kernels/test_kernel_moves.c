@@ -17,7 +17,7 @@ typedef struct ctx {
     dsm_adamw p;
 } ctx;
 
-/* ---- combine: every (token, choice) has its own row, some choices are dropped ---------------------- */
+/* ---- combine: every (token, choice) has its own row, some choices are dropped --------------- */
 
 static ctx make_combine(int64_t T, int64_t K, int64_t D)
 {
@@ -68,7 +68,7 @@ static void test_combine(void **state)
     }
 }
 
-/* ---- gather ----------------------------------------------------------------------------------------- */
+/* ---- gather --------------------------------------------------------------------------------- */
 
 static void run_gather(const dsm_exec *x, const void *raw, dsm_real *const *out)
 {
@@ -108,7 +108,7 @@ static void test_gather(void **state)
         }
 }
 
-/* ---- flat passes ------------------------------------------------------------------------------------ */
+/* ---- flat passes ---------------------------------------------------------------------------- */
 
 static void run_add(const dsm_exec *x, const void *raw, dsm_real *const *out)
 {

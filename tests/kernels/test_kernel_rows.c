@@ -33,7 +33,7 @@ static void check(lab_case *c, const ctx *k)
     lab_check(c);
 }
 
-/* ---- RMSNorm ---------------------------------------------------------------------------------- */
+/* ---- RMSNorm -------------------------------------------------------------------------------- */
 
 static void run_norm(const dsm_exec *x, const void *raw, dsm_real *const *out)
 {
@@ -79,7 +79,7 @@ static void test_norm(void **state)
     }
 }
 
-/* ---- rotary embedding ----------------------------------------------------------------------------- */
+/* ---- rotary embedding ----------------------------------------------------------------------- */
 
 static void run_rope(const dsm_exec *x, const void *raw, dsm_real *const *out)
 {
@@ -107,7 +107,7 @@ static void test_rope(void **state)
     }
 }
 
-/* ---- SwiGLU --------------------------------------------------------------------------------------- */
+/* ---- SwiGLU --------------------------------------------------------------------------------- */
 
 static void run_swiglu(const dsm_exec *x, const void *raw, dsm_real *const *out)
 {
@@ -147,7 +147,7 @@ static void test_swiglu(void **state)
         }
 }
 
-/* ---- softmax and cross entropy ------------------------------------------------------------------- */
+/* ---- softmax and cross entropy -------------------------------------------------------------- */
 
 static void run_softmax(const dsm_exec *x, const void *raw, dsm_real *const *out)
 {
@@ -200,7 +200,7 @@ static void test_xent(void **state)
         }
 }
 
-/* ---- top-k ---------------------------------------------------------------------------------------- */
+/* ---- top-k ---------------------------------------------------------------------------------- */
 
 static void run_topk(const dsm_exec *x, const void *raw, dsm_real *const *out)
 {
@@ -237,7 +237,7 @@ static void test_topk_order(void **state)
     assert_memory_equal(pick, expected, sizeof expected);
 }
 
-/* ---- exp: through a row of softmax whose largest logit is 0 and whose sum is known ---------------- */
+/* ---- exp: through a row of softmax whose largest logit is 0 and whose sum is known ---------- */
 
 static void test_exp_accuracy(void **state)
 {

@@ -83,7 +83,8 @@ static void forward_query(void *arg, int64_t item, int worker)
 
     dsm_acc top = -HUGE_VAL, total = 0;
     for (int64_t j = 0; j < S; j++) {
-        score[j] = (dsm_acc)op->scale * dot(q_at(op, at.b, at.h, at.i), k_at(op, at.b, hk, j), op->Dk);
+        score[j] = (dsm_acc)op->scale *
+                   dot(q_at(op, at.b, at.h, at.i), k_at(op, at.b, hk, j), op->Dk);
         if (score[j] > top) top = score[j];
     }
     memset(sum, 0, (size_t)op->Dv * sizeof *sum);
@@ -126,7 +127,8 @@ static void backward_query(void *arg, int64_t item, int worker)
         score_grad(op, at, j, &p, &ds);
         add_scaled(dq, ds, k_at(op, at.b, key_head(op, at.h), j), op->Dk);
     }
-    store(op->dq + (at.b * op->T + at.i) * op->q_rs + at.h * op->Dk, dq, (dsm_acc)op->scale, op->Dk);
+    store(op->dq + (at.b * op->T + at.i) * op->q_rs + at.h * op->Dk, dq, (dsm_acc)op->scale,
+          op->Dk);
 }
 
 static void backward_key(void *arg, int64_t item, int worker)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Passes over flat memory: y += a, Σ v², and AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101):
  *
- *   m = β1 m + (1-β1) g      v = β2 v + (1-β2) g²      w -= lr · (m/bias1 / (sqrt(v/bias2) + ε) + decay · w) */
+ *   m = β1 m + (1-β1) g      v = β2 v + (1-β2) g²
+ *   w -= lr · (m/bias1 / (sqrt(v/bias2) + ε) + decay · w) */
 #include "kernels/chunk.h"
 #include "kernels/variant.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Rows that move: experts' outputs back to their tokens (combine), embedding look-up (gather).
  *
- *   y_t += Σ_k gate_tk · rows[pos_tk]     drows[pos_tk] = gate_tk dy_t     dgate_tk = <dy_t, rows[pos_tk]>
+ *   y_t += Σ_k gate_tk · rows[pos_tk]
+ *   drows[pos_tk] = gate_tk dy_t          dgate_tk = <dy_t, rows[pos_tk]>
  *
  * Each (t, k) has its own row, so combine's backward writes disjoint rows. gather's backward sums
  * rows of equal id; it runs by column blocks, each over all rows in order. */
@@ -66,9 +67,10 @@ static void combine_bwd_rows(void *arg, int64_t item, int worker)
     for (int64_t t = rows.begin; t < rows.end; t++)
         for (int64_t k = t * a->K; k < (t + 1) * a->K; k++) {
             int64_t at = a->pos[k] * a->D;
-            a->dgate[k] = a->pos[k] < 0 ? 0
-                                        : (dsm_real)combine_pair_bwd(a->drows + at, a->dy + t * a->D,
-                                                                     a->rows + at, a->gate[k], a->D);
+            a->dgate[k] = 0;
+            if (a->pos[k] >= 0)
+                a->dgate[k] = (dsm_real)combine_pair_bwd(a->drows + at, a->dy + t * a->D,
+                                                         a->rows + at, a->gate[k], a->D);
         }
 }
 

@@ -6,10 +6,11 @@
  * S = Q Kᵀ and O += P V are micro-kernel tiles, between them the rows are exponentiated in cache.
  * decode: when the queries of one key head are few, an item is (sequence, key head); scores are dot
  * products straight from the cache, which is read once for all query heads that share it.
- * backward: an item is (sequence, key head), so dq, dk and dv each have one owner, and sums run over
- * query heads, blocks of keys and blocks of queries in that order whatever the threads do:
+ * backward: an item is (sequence, key head), so dq, dk and dv each have one owner, and sums run
+ * over query heads, blocks of keys and blocks of queries in that order whatever the threads do:
  *
- *   P = exp(scale S - lse)   dP = dO Vᵀ   dS = scale P (dP - delta)   dV += Pᵀ dO   dK += dSᵀ Q   dQ += dS K
+ *   P = exp(scale S - lse)      dP = dO Vᵀ      dS = scale P (dP - delta)
+ *   dV += Pᵀ dO                 dK += dSᵀ Q     dQ += dS K
  */
 #include "kernels/tiled/tiled.h"
 
@@ -21,16 +22,18 @@ enum {
     ROW = BLOCK_K + 16 /* floats of a row of scores: room for the zeros behind the last one seen */
 };
 
-/* ---- small matrix products over tiles ----------------------------------------------------------- */
+/* ---- small matrix products over tiles ------------------------------------------------------- */
 
 /* Packed panels of a matrix of n columns and depth k, one after another. */
-static void pack_all(bool transposed, float *panels, const float *src, int64_t rs, int64_t n, int64_t k)
+static void pack_all(bool transposed, float *panels, const float *src, int64_t rs, int64_t n,
+                     int64_t k)
 {
     for (int64_t p = 0; p < dsm_panel_count(TILE, n); p++) {
         dsm_range c = dsm_panel(TILE, n, p);
         int64_t width = dsm_panel_width(TILE, c);
         if (transposed)
-            TILE->pack_transposed(panels, width, src + c.begin * rs, DSM_F32, rs, c.end - c.begin, k);
+            TILE->pack_transposed(panels, width, src + c.begin * rs, DSM_F32, rs, c.end - c.begin,
+                                  k);
         else
             TILE->pack_rows(panels, width, src + c.begin, DSM_F32, rs, NULL, c.end - c.begin, k);
         panels += width * k;
@@ -63,8 +66,8 @@ static void scores(float *s, int64_t s_rs, const float *a, int64_t a_rs, const f
             if (seen(reach, i + rows - 1, n) <= c.begin) continue;
             for (int r = 0; r < rows; r++)
                 row[r] = a + (i + r) * a_rs;
-            TILE->by_rows[width / TILE->lanes - 1][rows - 1](
-                k, row, panels, s + i * s_rs + c.begin, s_rs, c.end - c.begin, false);
+            TILE->by_rows[width / TILE->lanes - 1][rows - 1](k, row, panels, s + i * s_rs + c.begin,
+                                                             s_rs, c.end - c.begin, false);
         }
         panels += width * k;
     }
@@ -82,16 +85,16 @@ static void add_by_rows(float *c, int64_t c_rs, const float *a, int64_t a_rs, co
             int rows = m - i < TILE->rows ? (int)(m - i) : TILE->rows;
             for (int r = 0; r < rows; r++)
                 row[r] = a + (i + r) * a_rs;
-            TILE->by_rows[width / TILE->lanes - 1][rows - 1](
-                seen(reach, i + rows - 1, k), row, panels, c + i * c_rs + cols.begin, c_rs,
-                cols.end - cols.begin, true);
+            TILE->by_rows[width / TILE->lanes - 1][rows - 1](seen(reach, i + rows - 1, k), row,
+                                                             panels, c + i * c_rs + cols.begin,
+                                                             c_rs, cols.end - cols.begin, true);
         }
         panels += width * k;
     }
 }
 
-/* c (m, n) += aᵀ · panels; a, packed by columns, is (k, m), and its column j is zero in the rows that
- * do not see key j: those before row j + 1 - reach. */
+/* c (m, n) += aᵀ · panels; a, packed by columns, is (k, m), and its column j is zero in the rows
+ * that do not see key j: those before row j + 1 - reach. */
 static void add_by_columns(float *c, int64_t c_rs, const float *a, const float *panels, int64_t m,
                            int64_t n, int64_t k, int64_t reach)
 {
@@ -110,7 +113,7 @@ static void add_by_columns(float *c, int64_t c_rs, const float *a, const float *
     }
 }
 
-/* ---- rows of scores --------------------------------------------------------------------------- */
+/* ---- rows of scores ------------------------------------------------------------------------- */
 
 static void scale_row(float *to, const float *from, float c, int64_t n) /* may be in place */
 {
@@ -119,13 +122,13 @@ static void scale_row(float *to, const float *from, float c, int64_t n) /* may b
         to[j] = from[j] * c;
 }
 
-/* Zeros behind the last key seen. A tile reads at most its other rows' worth beyond the diagonal. */
+/* Zeros behind the last key seen. A tile reads at most its other rows' worth beyond that. */
 static void close_row(float *p, int64_t n_seen)
 {
     memset(p + n_seen, 0, DSM_TILE_MAX_ROWS * sizeof *p);
 }
 
-/* ---- where things are --------------------------------------------------------------------------- */
+/* ---- where things are ----------------------------------------------------------------------- */
 
 typedef struct attn_job {
     const dsm_exec *x;
@@ -168,7 +171,7 @@ static int64_t panel_floats(int64_t n, int64_t k)
     return padded(n, TILE->lanes) * k;
 }
 
-/* ---- forward ---------------------------------------------------------------------------------- */
+/* ---- forward -------------------------------------------------------------------------------- */
 
 typedef struct fwd_scratch {
     float *panels, *s, *o, *top, *sum;
@@ -228,12 +231,13 @@ static void forward_block(void *arg, int64_t item, int worker)
         add_by_rows(f.o, op->Dv, f.s, ROW, f.panels, m, op->Dv, n, reach);
     }
     for (int64_t i = 0; i < m; i++) {
-        scale_row(op->out + out_offset(op, b, h, t.begin + i), f.o + i * op->Dv, 1 / f.sum[i], op->Dv);
+        scale_row(op->out + out_offset(op, b, h, t.begin + i), f.o + i * op->Dv, 1 / f.sum[i],
+                  op->Dv);
         if (op->lse) op->lse[(b * op->H + h) * op->T + t.begin + i] = f.top[i] + logf(f.sum[i]);
     }
 }
 
-/* ---- decode: few queries per key head ------------------------------------------------------------ */
+/* ---- decode: few queries per key head ------------------------------------------------------- */
 
 static void add_scaled(float *restrict o, const float *restrict v, float p, int64_t n)
 {
@@ -280,12 +284,12 @@ void DSM_K(attention_tiled)(const dsm_exec *x, const dsm_attention *op)
         dsm_pool_run(x->pool, op->n_seq * op->H * a.blocks, forward_block, &a);
 }
 
-/* ---- backward ----------------------------------------------------------------------------------- */
+/* ---- backward ------------------------------------------------------------------------------- */
 
 typedef struct bwd_scratch {
-    float *k_t, *v_t, *k_rows;  /* panels of the key block: Kᵀ, Vᵀ, K */
-    float *q_rows, *dout_rows;  /* panels of the query block */
-    float *s, *dp, *columns;    /* (BLOCK_Q, ROW): P, then dP and dS; either of them by columns */
+    float *k_t, *v_t, *k_rows; /* panels of the key block: Kᵀ, Vᵀ, K */
+    float *q_rows, *dout_rows; /* panels of the query block */
+    float *s, *dp, *columns;   /* (BLOCK_Q, ROW): P, then dP and dS; either of them by columns */
 } bwd_scratch;
 
 static bwd_scratch carve_backward(const attn_job *a, int worker)
@@ -306,10 +310,10 @@ static bwd_scratch carve_backward(const attn_job *a, int worker)
 }
 
 /* Row i: S becomes P and dP becomes dS. */
-static void score_grad_row(const dsm_attention *op, float *s, float *dp, int64_t n_seen, int64_t row)
+static void score_grad_row(const dsm_attention *op, float *s, float *dp, int64_t n_seen,
+                           int64_t row)
 {
-    if (n_seen > 0)
-        TILE->row_exp_grad(s, dp, n_seen, op->scale, op->lse[row], op->delta[row]);
+    if (n_seen > 0) TILE->row_exp_grad(s, dp, n_seen, op->scale, op->lse[row], op->delta[row]);
     close_row(s, n_seen);
     close_row(dp, n_seen);
 }
@@ -330,8 +334,8 @@ static void backward_block(const attn_job *a, const bwd_scratch *w, int64_t b, i
 
     pack_all(false, w->dout_rows, dout, op->out_rs, op->Dv, m);
     TILE->pack_columns(w->columns, w->s, ROW, n, m);
-    add_by_columns(op->dv + v_offset(op, b, hk, j), op->v_rs, w->columns, w->dout_rows, n, op->Dv, m,
-                   reach);
+    add_by_columns(op->dv + v_offset(op, b, hk, j), op->v_rs, w->columns, w->dout_rows, n, op->Dv,
+                   m, reach);
     pack_all(false, w->q_rows, q, op->q_rs, op->Dk, m);
     TILE->pack_columns(w->columns, w->dp, ROW, n, m);
     add_by_columns(op->dk + k_offset(op, b, hk, j), op->k_rs, w->columns, w->q_rows, n, op->Dk, m,

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Grouped linear maps over micro-kernel tiles.
  *
- * forward and input: C (rows, n) = A (rows, k) · B (k, n), B being wᵀ or w. An item is (block of rows
- * of one group, panel of columns). It packs its panel of B, `block_k` deep, into cache and
+ * forward and input: C (rows, n) = A (rows, k) · B (k, n), B being wᵀ or w. An item is (block of
+ * rows of one group, panel of columns). It packs its panel of B, `block_k` deep, into cache and
  * sweeps the rows over it; A is read where it stands, through one pointer per row, so a row
  * map costs nothing and a gather copy is never made. Every panel is packed once per block of rows;
  * groups of very different size still give items of about equal size, so a heavy expert idles no
  * core. Groups of a few rows (decoding) go by dot products straight from the stored weights.
  *
- * weight: dw (n, k) += dyᵀ · x. An item is a tile of dw of one group; dy and x are packed WEIGHT_DEPTH
- * rows at a time, so the rows that a map gathers are copied once per tile, in cache.
+ * weight: dw (n, k) += dyᵀ · x. An item is a tile of dw of one group; dy and x are packed
+ * WEIGHT_DEPTH rows at a time, so the rows that a map gathers are copied once per tile, in cache.
  *
  * Every output element belongs to one item and is summed in ascending k: results do not depend on
  * threads. The scheme is that of Goto & van de Geijn ("Anatomy of High-Performance Matrix
@@ -17,15 +17,15 @@
 #include "kernels/tiled/tiled.h"
 
 enum {
-    SET_COLUMNS = 288,     /* columns of C that an item computes at most */
-    ITEMS = 4,             /* per thread, before cutting stops */
-    WEIGHT_DEPTH = 192,    /* rows of dy and x packed at a time */
-    WEIGHT_N = 352,        /* rows and */
-    WEIGHT_PANELS = 6,     /* panels of a tile of dw at most */
-    WEIGHT_N_MIN = 48      /* and at least */
+    SET_COLUMNS = 288,  /* columns of C that an item computes at most */
+    ITEMS = 4,          /* per thread, before cutting stops */
+    WEIGHT_DEPTH = 192, /* rows of dy and x packed at a time */
+    WEIGHT_N = 352,     /* rows and */
+    WEIGHT_PANELS = 6,  /* panels of a tile of dw at most */
+    WEIGHT_N_MIN = 48   /* and at least */
 };
 
-/* ---- cutting a matrix into blocks -------------------------------------------------------------- */
+/* ---- cutting a matrix into blocks ----------------------------------------------------------- */
 
 /* The depth of one packed block: K cut evenly into blocks of at most `most`, whole quads. */
 static int64_t depth(int64_t K, int64_t most)
@@ -55,7 +55,7 @@ static int64_t group_of_block(const dsm_linear *op, int64_t block)
     return lo;
 }
 
-/* ---- forward and input ------------------------------------------------------------------------- */
+/* ---- forward and input ---------------------------------------------------------------------- */
 
 typedef struct linear_job {
     const dsm_exec *x;
@@ -114,8 +114,8 @@ static void pack_panels(const linear_job *j, const linear_item *it, dsm_range k,
 }
 
 /* `rows` rows of C from r on, across the panels. */
-static void sweep_panels(const linear_job *j, const linear_item *it, dsm_range k, int64_t r, int rows,
-                         const float *packed)
+static void sweep_panels(const linear_job *j, const linear_item *it, dsm_range k, int64_t r,
+                         int rows, const float *packed)
 {
     const int64_t len = k.end - k.begin;
     const float *a[DSM_TILE_MAX_ROWS];
@@ -162,7 +162,8 @@ static void linear_run_item(void *arg, int64_t item, int worker)
     const dsm_linear *op = j->op;
     int64_t block = item / j->sets, set = item % j->sets, g = group_of_block(op, block);
     int64_t group_rows = op->begin[g + 1] - op->begin[g];
-    linear_item it = {&op->w[g], dsm_chunk(group_rows, TILE->block_m, block - first_block(op, g)),
+    linear_item it = {&op->w[g],
+                      dsm_chunk(group_rows, TILE->block_m, block - first_block(op, g)),
                       {set * j->panels / j->sets, (set + 1) * j->panels / j->sets}};
     if (it.rows.begin >= it.rows.end) return;
     it.rows.begin += op->begin[g];
@@ -173,8 +174,8 @@ static void linear_run_item(void *arg, int64_t item, int worker)
         many_rows(j, &it, dsm_exec_scratch(j->x, worker));
 }
 
-/* An item takes several panels, so that a row of A and of C is in cache once; as many sets of them as
- * keep every thread busy. An element's sum does not depend on the cut. */
+/* An item takes several panels, so that a row of A and of C is in cache once; as many sets of them
+ * as keep every thread busy. An element's sum does not depend on the cut. */
 static void cut_linear(linear_job *j, int64_t blocks)
 {
     const int64_t most = SET_COLUMNS / (TILE->vectors * TILE->lanes);
@@ -205,7 +206,7 @@ void DSM_K(linear_input_tiled)(const dsm_exec *x, const dsm_linear *op)
     linear_run(x, op, true);
 }
 
-/* ---- weight ------------------------------------------------------------------------------------ */
+/* ---- weight --------------------------------------------------------------------------------- */
 
 typedef struct weight_job {
     const dsm_exec *x;
@@ -218,8 +219,8 @@ static void pack_x(const dsm_linear *op, dsm_range r, dsm_range columns, float *
 {
     const float *x = op->x + columns.begin + (op->x_rows ? 0 : r.begin * op->x_rs);
     TILE->pack_rows(panel, dsm_panel_width(TILE, columns), x, DSM_F32, op->x_rs,
-                          op->x_rows ? op->x_rows + r.begin : NULL, columns.end - columns.begin,
-                          r.end - r.begin);
+                    op->x_rows ? op->x_rows + r.begin : NULL, columns.end - columns.begin,
+                    r.end - r.begin);
 }
 
 static void sweep_weight(const dsm_linear *op, float *dw, int64_t len, dsm_range n,
@@ -247,8 +248,8 @@ static void weight_run_item(void *arg, int64_t item, int worker)
     float *a = panel + WEIGHT_DEPTH * TILE->vectors * TILE->lanes;
     for (int64_t at = 0; at < R; at += step) {
         dsm_range r = {op->begin[g] + at, op->begin[g] + (at + step < R ? at + step : R)};
-        TILE->pack_columns(a, op->y + r.begin * op->y_rs + n.begin, op->y_rs,
-                                 n.end - n.begin, r.end - r.begin);
+        TILE->pack_columns(a, op->y + r.begin * op->y_rs + n.begin, op->y_rs, n.end - n.begin,
+                           r.end - r.begin);
         for (int64_t p = first; p < last; p++) {
             dsm_range columns = dsm_panel(TILE, op->K, p);
             pack_x(op, r, columns, panel);

@@ -97,8 +97,8 @@ static void swiglu_bwd_rows(void *arg, int64_t item, int worker)
                              a->in + r * a->rs, a->in2 + r * a->rs, a->n);
 }
 
-void DSM_K(swiglu_bwd_tiled)(const dsm_exec *x, float *dg, float *du, const float *dh, const float *g,
-                             const float *u, int64_t gu_rs, int64_t R, int64_t F)
+void DSM_K(swiglu_bwd_tiled)(const dsm_exec *x, float *dg, float *du, const float *dh,
+                             const float *g, const float *u, int64_t gu_rs, int64_t R, int64_t F)
 {
     rows_args a = {.out = dg, .out2 = du, .dh = dh, .in = g, .in2 = u, .rs = gu_rs, .R = R, .n = F};
     dsm_pool_run(x->pool, dsm_chunk_count(R, ROWS), swiglu_bwd_rows, &a);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The micro-kernels that the tiled algorithms (linear_tiled.c, attn_tiled.c) are built from: what an
- * instruction set has to provide by hand.
+/* The micro-kernels that the tiled algorithms (linear_tiled.c, attn_tiled.c) are built from: what
+ * an instruction set has to provide by hand.
  *
- * A panel holds B of C = A·B as the inner loop reads it: for each k, `width` = vectors·lanes floats,
- * zeros past the last column. A stays where it is, one pointer per row, or is a panel as well. */
+ * A panel holds B of C = A·B as the inner loop reads it: for each k, `width` = vectors·lanes
+ * floats, zeros past the last column. A stays where it is, one pointer per row, or is a panel as
+ * well. */
 #ifndef DSMOE_KERNELS_TILED_TILE_H
 #define DSMOE_KERNELS_TILED_TILE_H
 
@@ -31,7 +32,7 @@ typedef struct dsm_tile {
     int rows, lanes, vectors; /* of the largest kernel: rows × (vectors · lanes) accumulators */
     int64_t block_m;          /* rows that share one packing of a panel */
     int64_t block_k;          /* depth of a panel that streams well from the second-level cache */
-    dsm_tile_fn *by_rows[DSM_TILE_MAX_VECTORS][DSM_TILE_MAX_ROWS];  /* [vectors-1][rows-1] */
+    dsm_tile_fn *by_rows[DSM_TILE_MAX_VECTORS][DSM_TILE_MAX_ROWS]; /* [vectors-1][rows-1] */
     dsm_tile_fn *by_panel[DSM_TILE_MAX_VECTORS][DSM_TILE_MAX_ROWS];
     dsm_dot_fn *dot[DSM_DOT_MAX_ROWS]; /* [m-1] */
 
@@ -45,9 +46,10 @@ typedef struct dsm_tile {
     void (*pack_columns)(float *a, const float *src, int64_t rs, int64_t n, int64_t K);
 
     /* Rows of n >= 1 elements, by an exp good to 2 ulp:
-     * the largest;  e = exp(scale · s - top), returning their sum (e may be s, or NULL: the sum only);
-     * s = exp(scale · s - lse), then dp = scale · s · (dp - delta);
-     * SwiGLU and its gradient, as in ref/act_ref.c (dg, du may be g, u). */
+     *   row_max         the largest
+     *   row_exp         e = exp(scale · s - top), returns their sum; e may be s, or NULL: no store
+     *   row_exp_grad    s = exp(scale · s - lse), then dp = scale · s · (dp - delta)
+     *   row_swiglu…     SwiGLU and its gradient, as in ref/act_ref.c; dg, du may be g, u */
     float (*row_max)(const float *s, int64_t n);
     float (*row_exp)(float *e, const float *s, int64_t n, float scale, float top);
     void (*row_exp_grad)(float *s, float *dp, int64_t n, float scale, float lse, float delta);

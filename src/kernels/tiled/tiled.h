@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The tiled algorithms, compiled once per instruction set (DSM_VARIANT) over that set's dsm_tile. */
+/* The tiled algorithms, compiled per instruction set (DSM_VARIANT) over that set's dsm_tile. */
 #ifndef DSMOE_KERNELS_TILED_TILED_H
 #define DSMOE_KERNELS_TILED_TILED_H
 

@@ -16,7 +16,8 @@ static inline vec vec_exp(vec x)
     static const float taylor[] = {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1, 1};
     x = vec_max(vec_set1(-1e4f), x); /* -inf would make r NaN; this operand order keeps a NaN x */
     vec n = vec_round(vec_mul(x, vec_set1(1.44269504088896341f)));
-    vec r = vec_fma(n, vec_set1(-0.693145751953125f), x); /* ln 2 in two parts, the first exact in n· */
+    /* ln 2 in two parts: n times the first is exact */
+    vec r = vec_fma(n, vec_set1(-0.693145751953125f), x);
     r = vec_fma(n, vec_set1(-1.42860682030941723e-6f), r);
     vec p = vec_set1(1.0f / 5040);
 #pragma GCC unroll 8
@@ -37,8 +38,8 @@ static float row_max(const float *s, int64_t n)
     return t;
 }
 
-static inline __attribute__((always_inline)) float row_exp_body(bool store, float *e, const float *s,
-                                                                int64_t n, float scale, float top)
+static inline __attribute__((always_inline)) float
+row_exp_body(bool store, float *e, const float *s, int64_t n, float scale, float top)
 {
     vec c = vec_set1(scale), t = vec_set1(-top), sum = vec_zero();
     int64_t j = 0;
@@ -58,7 +59,8 @@ static inline __attribute__((always_inline)) float row_exp_body(bool store, floa
 
 static float row_exp(float *e, const float *s, int64_t n, float scale, float top)
 {
-    return e ? row_exp_body(true, e, s, n, scale, top) : row_exp_body(false, NULL, s, n, scale, top);
+    return e ? row_exp_body(true, e, s, n, scale, top)
+             : row_exp_body(false, NULL, s, n, scale, top);
 }
 
 static inline void exp_grad(vec *s, vec *dp, vec scale, vec lse, vec delta)

@@ -38,7 +38,8 @@ RUN(fp16, "avx512fp16", __m512h, HALVES((short)c),
     _mm512_fmadd_ph(sum[c], HALVES(0x3800), HALVES(0x3C00)), _mm512_add_ph, LOWEST_HALF)
 #endif
 RUN(bf16, "avx512bf16", __m512, _mm512_set1_ps((float)c),
-    _mm512_dpbf16_ps(sum[c], (__m512bh)_mm512_set1_epi16(0x3F80), (__m512bh)_mm512_set1_epi16(0x3F00)),
+    _mm512_dpbf16_ps(sum[c], (__m512bh)_mm512_set1_epi16(0x3F80),
+                     (__m512bh)_mm512_set1_epi16(0x3F00)),
     _mm512_add_ps, _mm512_cvtss_f32)
 RUN(int8, "avx512vnni", __m512i, _mm512_set1_epi32(c),
     _mm512_dpbusd_epi32(sum[c], _mm512_set1_epi8(1), _mm512_set1_epi8(2)), _mm512_add_epi32,

@@ -18,7 +18,7 @@
 
 enum { PACK_ROWS = 8 };
 
-/* ---- tiles ------------------------------------------------------------------------------------ */
+/* ---- tiles ---------------------------------------------------------------------------------- */
 
 INLINE void tile_store(vec sum, float *c, int64_t n, bool accumulate)
 {
@@ -73,7 +73,7 @@ INLINE void tile_body(int rows, int vectors, bool by_panel, int64_t k, const flo
         tile_body(rows, vectors, by_panel, k, a, b, c, c_rs, n, accumulate);                       \
     }
 
-/* ---- few rows: dot products straight from the stored weights ------------------------------------ */
+/* ---- few rows: dot products straight from the stored weights -------------------------------- */
 
 INLINE vec load_as(const void *p, dsm_dtype t)
 {
@@ -157,7 +157,7 @@ INLINE void dot_typed(int rows, int m, int64_t K, const float *const *x, const u
             dot_typed(rows, m, K, x, w, DSM_F16, w_rs, n, y, y_rs, accumulate);                    \
     }
 
-/* ---- packing ---------------------------------------------------------------------------------- */
+/* ---- packing -------------------------------------------------------------------------------- */
 
 /* Four consecutive elements as floats; only the first n of them are read. */
 INLINE __m128 load_quad(const unsigned char *p, dsm_dtype t, int64_t n)
@@ -165,7 +165,8 @@ INLINE __m128 load_quad(const unsigned char *p, dsm_dtype t, int64_t n)
     if (n >= 4 && t == DSM_F32) return _mm_loadu_ps((const void *)p);
     if (n >= 4 && t == DSM_F16) return _mm_cvtph_ps(_mm_loadl_epi64((const void *)p));
     if (n >= 4)
-        return _mm_castsi128_ps(_mm_slli_epi32(_mm_cvtepu16_epi32(_mm_loadl_epi64((const void *)p)), 16));
+        return _mm_castsi128_ps(
+            _mm_slli_epi32(_mm_cvtepu16_epi32(_mm_loadl_epi64((const void *)p)), 16));
     unsigned char four[16] = {0};
     memcpy(four, p, (size_t)n * size_of(t));
     return load_quad(four, t, 4);
@@ -173,8 +174,8 @@ INLINE __m128 load_quad(const unsigned char *p, dsm_dtype t, int64_t n)
 
 /* LANES rows × 4 columns to 4 vectors: quads of rows 4L+i meet in lane group L, then 4 × 4
  * transposes run inside the lane groups. Rows from `n` on read as zero. */
-INLINE void pack_quad(float *panel, int64_t width, const unsigned char *src, dsm_dtype t, size_t row,
-                      int64_t n, int64_t K)
+INLINE void pack_quad(float *panel, int64_t width, const unsigned char *src, dsm_dtype t,
+                      size_t row, int64_t n, int64_t K)
 {
     vec z[4];
 #pragma GCC unroll 8
@@ -182,7 +183,8 @@ INLINE void pack_quad(float *panel, int64_t width, const unsigned char *src, dsm
         __m128 q[LANES / 4];
 #pragma GCC unroll 8
         for (int L = 0; L < LANES / 4; L++)
-            q[L] = 4 * L + i < n ? load_quad(src + (size_t)(4 * L + i) * row, t, K) : _mm_setzero_ps();
+            q[L] =
+                4 * L + i < n ? load_quad(src + (size_t)(4 * L + i) * row, t, K) : _mm_setzero_ps();
         z[i] = vec_from_quads(q);
     }
     vec a = vec_unpack_lo(z[0], z[1]), b = vec_unpack_hi(z[0], z[1]);
@@ -220,15 +222,16 @@ static void pack_transposed(float *panel, int64_t width, const void *src, dsm_dt
     }
 }
 
-INLINE void pack_rows_as(int vectors, float *panel, const unsigned char *src, dsm_dtype t, size_t row,
-                         const int32_t *map, int64_t n, int64_t K)
+INLINE void pack_rows_as(int vectors, float *panel, const unsigned char *src, dsm_dtype t,
+                         size_t row, const int32_t *map, int64_t n, int64_t K)
 {
     const int64_t whole = n / LANES;
     for (int64_t k = 0; k < K; k++, panel += vectors * LANES) {
         const unsigned char *p = src + (size_t)(map ? map[k] : k) * row;
 #pragma GCC unroll 8
         for (int j = 0; j < vectors; j++, p += LANES * size_of(t))
-            vec_store(panel + j * LANES, j < whole ? load_as(p, t) : load_tail(p, t, n - j * LANES));
+            vec_store(panel + j * LANES,
+                      j < whole ? load_as(p, t) : load_tail(p, t, n - j * LANES));
     }
 }
 
@@ -255,7 +258,8 @@ static void pack_rows(float *panel, int64_t width, const void *src, dsm_dtype t,
         pack_rows_of(DSM_F16, panel, width, src, rs, map, n, K);
 }
 
-INLINE void pack_column_rows(int rows, float *a, const float *src, int64_t rs, int64_t n, int64_t step)
+INLINE void pack_column_rows(int rows, float *a, const float *src, int64_t rs, int64_t n,
+                             int64_t step)
 {
     int64_t c = 0;
     for (; c + TILE_ROWS <= n; c += TILE_ROWS, a += step)
@@ -267,8 +271,8 @@ INLINE void pack_column_rows(int rows, float *a, const float *src, int64_t rs, i
             a[r * TILE_ROWS + i] = src[r * rs + c + i];
 }
 
-/* A few rows at a time: the hardware sees rows coming and fetches ahead, and whole cache lines of the
- * panel are written at once. */
+/* A few rows at a time: the hardware sees rows coming and fetches ahead, and whole cache lines of
+ * the panel are written at once. */
 static void pack_columns(float *a, const float *src, int64_t rs, int64_t n, int64_t K)
 {
     const int64_t step = K * TILE_ROWS;
