@@ -55,7 +55,9 @@ enum {
 dsm_status dsm_tokenizer_encode(const dsm_tokenizer *t, const char *text, size_t n, unsigned flags,
                                 dsm_ids *out, dsm_err *err);
 
-/* Encode n_texts documents on n_threads threads (0: all cores), out[i] for texts[i]. */
+/* Encode n_texts documents on n_threads threads (0: all cores), out[i] for texts[i]. Long documents
+ * are cut where that changes no id, so one large text keeps all threads busy too. On failure the
+ * message names the first text that failed; what other texts gave is in out. */
 dsm_status dsm_tokenizer_encode_batch(const dsm_tokenizer *t, const char *const *texts,
                                       const size_t *lengths, size_t n_texts, unsigned flags,
                                       int n_threads, dsm_ids *out, dsm_err *err);

@@ -2,7 +2,7 @@
 /* The pre_tokenizer of a tokenizer.json: cuts text into the words that are merged one by one.
  *
  * The file's chain is held as stages that each refine a list of pieces (any chain of the supported
- * kinds, see pretok.c). When the chain is that of a preset, `scan` replaces all of them.
+ * kinds, see pretok_read.c). When the chain is that of a preset, `scan` replaces all of them.
  * The byte-level alphabet is not applied to pieces: they are raw bytes throughout. */
 #ifndef DSMOE_TOKENIZER_PRETOK_H
 #define DSMOE_TOKENIZER_PRETOK_H

@@ -21,6 +21,19 @@ $ printf 'two\nlines' | dsmoe tokenizer encode tok > ids && dsmoe tokenizer deco
 1> two
 1> lines
 
+$ printf 'the cat\0the hat\0' | dsmoe tokenizer encode tok --null | wc -l
+1> 2
+
+$ dsmoe tokenizer encode tok "a<｜end▁of▁sentence｜>" --no-special | grep -cw 1
+1> 0
+exit 1
+
+$ dsmoe tokenizer encode tok "<｜end▁of▁sentence｜>"
+1> 1
+
+$ dsmoe tokenizer bench tok in.txt
+1> 1 documents, {*} tokens in {*} MB/s
+
 # wrong usage
 $ dsmoe tokenizer
 2> dsmoe tokenizer: found nothing, expected train, encode, decode, info or bench; see dsmoe help tokenizer
