@@ -68,10 +68,14 @@ class Program:
                              input=" ".join(map(str, ids)).encode(), stdout=subprocess.PIPE).stdout
         return out[:-1]
 
-    def train(self, folder, corpus, size, preset, min_frequency, threads):
-        subprocess.run([self.path, "tokenizer", "train", "--quiet", "--vocab-size", str(size), "--out", folder,
-                        "--pretokenizer", preset, "--min-frequency", str(min_frequency),
-                        "--threads", str(threads), corpus], check=True, stdout=subprocess.PIPE)
+    def train(self, folder, corpus, size, preset, min_frequency, threads, specials=None):
+        chosen = [] if specials is None else ["--no-default-special"]
+        for special in specials or []:
+            chosen += ["--special", special]
+        subprocess.run([self.path, "tokenizer", "train", "--quiet", "--vocab-size", str(size),
+                        "--out", folder, "--pretokenizer", preset, "--threads", str(threads),
+                        "--min-frequency", str(min_frequency), *chosen, corpus],
+                       check=True, stdout=subprocess.PIPE)
 
 
 class Score:
@@ -126,36 +130,61 @@ def documents(kind):
             + "".join(r.choice("abcd") for _ in range(r.randint(1, 9))) for _ in range(4000)]
 
 
-def train_reference(pre_tokenizer, texts, size, min_frequency):
+def train_reference(pre_tokenizer, texts, size, min_frequency, specials=SPECIALS):
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
     t = Tokenizer(models.BPE())
     t.pre_tokenizer = pre_tokenizer
     t.train_from_iterator(texts, trainers.BpeTrainer(
-        vocab_size=size, min_frequency=min_frequency, special_tokens=SPECIALS, show_progress=False,
+        vocab_size=size, min_frequency=min_frequency, special_tokens=specials, show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
     return json.loads(t.to_str())["model"]
 
 
-def check_train(program, cache, size, score):
+def compare_learnt(score, program, folder, texts, name, size, preset, min_frequency, threads, specials=None):
+    """Vocabulary and merges of both trainers; returns the reference's reading of our file."""
     from tokenizers import Tokenizer
+    folder.mkdir(parents=True, exist_ok=True)
+    corpus = folder / "corpus.jsonl"
+    corpus.write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
+    program.train(folder, corpus, size, preset, min_frequency, threads, specials)
+    reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    ours = json.loads((folder / "tokenizer.json").read_text())["model"]
+    theirs = train_reference(reference.pre_tokenizer, texts, size, min_frequency,
+                             SPECIALS if specials is None else specials)
+    score.add(name + ": vocabulary", "", sorted(ours["vocab"].items()), sorted(theirs["vocab"].items()))
+    score.add(name + ": merges", "", [list(m) for m in ours["merges"]],
+              [list(m) for m in theirs["merges"]])
+    return reference
+
+
+def check_odd_training(program, cache, size, score):
+    """Many small corpora of few letters, and special tokens that merges would make."""
+    r = random.Random(17)
+    for case in range(12 * size):
+        texts = ["".join(r.choice("aab bc"[:2 + case % 5]) for _ in range(r.randint(1, 6 + case % 40)))
+                 for _ in range(r.choice([20, 100, 1000]))]
+        compare_learnt(score, program, cache / "odd", [t for t in texts if t.strip()], "odd corpus %d" % case,
+                       r.choice([270, 320, 900]), "gpt2", case % 3, 1 + case % 2)
+    specials = ["a", "the", "Ġthe", "ing", "a"]
+    texts = documents("repository")[:40]
+    reference = compare_learnt(score, program, cache / "odd", texts, "specials like tokens", 1500,
+                               "deepseek-v3", 0, 2, specials)
+    compare_ids(score, program, cache / "odd", reference, texts, "specials like tokens")
+
+
+def check_train(program, cache, size, score):
     cases = [("repository", 4000, 0), ("unicode", 3000, 0), ("ties", 1200, 0), ("ties", 4000, 3)]
     for preset in PRESETS:
         for number, (kind, vocab_size, min_frequency) in enumerate(cases):
             folder = cache / ("%s-%s-%d" % (preset, kind, min_frequency))
-            folder.mkdir(parents=True, exist_ok=True)
-            corpus = folder / "corpus.jsonl"
             texts = [t for t in documents(kind) if t]
-            corpus.write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
-            program.train(folder, corpus, vocab_size, preset, min_frequency, 1 + number % 2)
-            reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
-            ours = json.loads((folder / "tokenizer.json").read_text())["model"]
-            theirs = train_reference(reference.pre_tokenizer, texts, vocab_size, min_frequency)
             name = "%s on %s" % (preset, kind)
-            score.add(name + ": vocabulary", "", sorted(ours["vocab"].items()), sorted(theirs["vocab"].items()))
-            score.add(name + ": merges", "", [list(m) for m in ours["merges"]], [list(m) for m in theirs["merges"]])
+            reference = compare_learnt(score, program, folder, texts, name, vocab_size, preset,
+                                       min_frequency, 1 + number % 2)
             if kind != "ties":
                 compare_ids(score, program, folder, reference, strings.everything(size, SPECIALS), name)
                 compare_damaged(score, program, folder, reference, 100 * size)
+    check_odd_training(program, cache, size, score)
 
 
 # --- constructs of the file -------------------------------------------------------------------------
