@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-/* --- bench machine: the ceilings --------------------------------------------------------------- */
+/* --- bench machine: the ceilings ------------------------------------------------------------- */
 
 typedef struct dsm_bench_rate {
     const char *name, *unit; /* "FP32 FMA", "Gop/s"; static */
@@ -30,7 +30,7 @@ typedef struct dsm_bench_machine {
 dsm_status dsm_bench_machine_run(dsm_bench_machine *out, int n_threads, unsigned cpu_flags,
                                  dsm_err *err);
 
-/* --- bench kernels: every slot at the shapes of training ---------------------------------------- */
+/* --- bench kernels: every slot at the shapes of training ------------------------------------- */
 
 typedef struct dsm_bench_kernel {
     const char *slot, *variant, *unit; /* "linear", "avx512 tiled", "GFLOP/s" or "GB/s"; static */
@@ -48,7 +48,7 @@ dsm_status dsm_bench_kernels_run(const char *model, const char *slot, int n_thre
                                  void (*row)(void *arg, const dsm_bench_kernel *k), void *arg,
                                  dsm_err *err);
 
-/* --- bench train: real optimiser steps on random tokens ----------------------------------------- */
+/* --- bench train: real optimiser steps on random tokens -------------------------------------- */
 
 typedef struct dsm_bench_train_options {
     const char *config;         /* config.json, or the folder that holds one */
