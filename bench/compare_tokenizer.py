@@ -82,6 +82,7 @@ def training_rounds(program, cache, docs, corpus, threads, rounds):
     from tokenizers import Tokenizer
     for _ in range(rounds):
         out = cache / "bench-trained"
+        (out / "tokenizer.json").unlink(missing_ok=True)
         ours = json.loads(subprocess.check_output(
             [program, "tokenizer", "train", "--quiet", "--json", "--vocab-size", str(VOCAB_SIZE), "--out", out,
              "--threads", str(threads), corpus]))

@@ -24,12 +24,12 @@ build() { # preset, folder
 
 build release build
 if [ "${1:-}" = quick ]; then
-    exec ctest --test-dir build --output-on-failure -j "$jobs" -LE 'slow|python'
+    exec ctest --test-dir build --output-on-failure -j "$jobs" -LE 'differential|kill'
 fi
 
 build debug build-debug
 say "address and undefined-behaviour sanitizers: unit, kernel, golden and fuzz-replay tests"
-ctest --test-dir build-debug --output-on-failure -j "$jobs" -L 'unit|kernels|golden|fuzz' -LE slow
+ctest --test-dir build-debug --output-on-failure -j "$jobs" -L 'unit|kernels|golden|fuzz'
 
 build tsan build-tsan
 say "thread sanitizer: the threaded tests"

@@ -40,9 +40,9 @@ typedef struct dsm_bench_kernel {
     double share;         /* rate / ceiling; above 1 where the data fit a cache */
 } dsm_bench_kernel;
 
-/* Measure the shapes of `model` ("tiny" or "small": those of the training benchmark) and hand each row
- * to `row` as it is done. slot: only rows of this slot, or NULL.
- * Errors: DSM_EUSAGE naming the models or slots there are; no memory. */
+/* Measure the shapes of `model` ("tiny" or "small": those of the training benchmark) and hand each
+ * row to `row` as it is done. slot: only rows of this slot, or NULL. Errors: DSM_EUSAGE naming the
+ * models or slots there are; no memory. */
 dsm_status dsm_bench_kernels_run(const char *model, const char *slot, int n_threads,
                                  unsigned cpu_flags,
                                  void (*row)(void *arg, const dsm_bench_kernel *k), void *arg,

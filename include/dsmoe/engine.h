@@ -36,8 +36,8 @@ dsm_status dsm_engine_open(dsm_engine **out, const char *model, const dsm_engine
                            dsm_err *err);
 
 /* The same on a model that someone else owns, in training say, with the tokenizer in folder
- * tokenizer_dir. The model must outlive the engine, and its values must not change while a session is
- * open. Errors: those about the tokenizer. */
+ * tokenizer_dir. The model must outlive the engine, and its values must not change while a session
+ * is open. Errors: those about the tokenizer. */
 struct dsm_model;
 dsm_status dsm_engine_borrow(dsm_engine **out, struct dsm_model *model, const char *tokenizer_dir,
                              const dsm_engine_options *o, dsm_err *err);

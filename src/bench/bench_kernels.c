@@ -86,7 +86,8 @@ static double ceiling(bench *b, bool arithmetic)
 
 static void measure(bench *b, const work *w)
 {
-    dsm_bench_kernel k = {.slot = dsm_kernel_slots[w->slot], .variant = b->kernels.variant[w->slot],
+    dsm_bench_kernel k = {.slot = dsm_kernel_slots[w->slot],
+                          .variant = b->kernels.variant[w->slot],
                           .unit = w->arithmetic ? "GFLOP/s" : "GB/s"};
     if (b->slot && strcmp(b->slot, k.slot) != 0) return;
     snprintf(k.shape, sizeof k.shape, "%s", w->label);
@@ -130,17 +131,27 @@ static void run_linear_weight(const bench *b, const void *ctx)
 }
 
 /* x in buffer 0, y in 1, weights in 2, dx in 3, dw in 4. */
-static void make_linear(const bench *b, linear_ctx *c, int groups, int64_t rows, int64_t N, int64_t K,
-                        bool mapped)
+static void make_linear(const bench *b, linear_ctx *c, int groups, int64_t rows, int64_t N,
+                        int64_t K, bool mapped)
 {
     for (int g = 0; g < groups; g++) {
         c->begin[g + 1] = (int32_t)(rows * (g + 1) / groups);
         c->w[g] = (dsm_mat){b->buf[2] + g * N * K, DSM_F32, N, K};
         c->dw[g] = b->buf[4] + g * N * K;
     }
-    c->op = (dsm_linear){.n_groups = groups, .begin = c->begin, .N = N, .K = K, .w = c->w,
-                         .x = b->buf[0], .x_rs = K, .x_rows = mapped ? b->id : NULL,
-                         .y = b->buf[1], .y_rs = N, .dx = b->buf[3], .dx_rs = K, .dw = c->dw};
+    c->op = (dsm_linear){.n_groups = groups,
+                         .begin = c->begin,
+                         .N = N,
+                         .K = K,
+                         .w = c->w,
+                         .x = b->buf[0],
+                         .x_rs = K,
+                         .x_rows = mapped ? b->id : NULL,
+                         .y = b->buf[1],
+                         .y_rs = N,
+                         .dx = b->buf[3],
+                         .dx_rs = K,
+                         .dw = c->dw};
 }
 
 static void measure_linear(bench *b, const char *what, int groups, int64_t rows, int64_t N,
@@ -157,7 +168,8 @@ static void measure_linear(bench *b, const char *what, int groups, int64_t rows,
     make_linear(b, &c, groups, rows, N, K, mapped);
     snprintf(label, sizeof label, "%s %dx%d N=%d K=%d", what, groups, (int)(rows / groups), (int)N,
              (int)K);
-    const double flops = 2.0 * (double)(rows * N) * (double)K, weights = 4.0 * (double)(groups * N * K);
+    const double flops = 2.0 * (double)(rows * N) * (double)K,
+                 weights = 4.0 * (double)(groups * N * K);
     if (rows == groups) { /* decoding: bound by reading the weights */
         measure(b, &(work){DSM_SLOT_linear, label, weights, false, run_linear, &c});
         return;
@@ -193,7 +205,8 @@ static void run_attention_bwd(const bench *b, const void *ctx)
     b->kernels.attention_bwd(&b->x, ctx);
 }
 
-/* q, k, v; out; dout; dq, dk, dv; lse and delta: n floats each, one after another in the buffers. */
+/* q, k, v; out; dout; dq, dk, dv; lse and delta: n floats each, one after another in the buffers.
+ */
 static void measure_attention(bench *b, int64_t n_seq, int64_t T, int64_t past)
 {
     const shape *s = &b->s;
@@ -201,20 +214,40 @@ static void measure_attention(bench *b, int64_t n_seq, int64_t T, int64_t past)
     float *p[10];
     for (int i = 0; i < 10; i++)
         p[i] = b->buf[i / 2] + i % 2 * n;
-    dsm_attention op = {.n_seq = n_seq, .T = T, .past = past, .k_seq = S, .H = s->H, .Hk = s->H,
-                        .Dk = s->Dh, .Dv = s->Dh, .scale = 1 / sqrtf((float)s->Dh), .q = p[0],
-                        .k = p[1], .v = p[2], .q_rs = rs, .k_rs = rs, .v_rs = rs, .out = p[3],
-                        .out_rs = rs, .dout = p[4], .dq = p[5], .dk = p[6], .dv = p[7],
-                        .lse = p[8], .delta = p[9]};
+    dsm_attention op = {.n_seq = n_seq,
+                        .T = T,
+                        .past = past,
+                        .k_seq = S,
+                        .H = s->H,
+                        .Hk = s->H,
+                        .Dk = s->Dh,
+                        .Dv = s->Dh,
+                        .scale = 1 / sqrtf((float)s->Dh),
+                        .q = p[0],
+                        .k = p[1],
+                        .v = p[2],
+                        .q_rs = rs,
+                        .k_rs = rs,
+                        .v_rs = rs,
+                        .out = p[3],
+                        .out_rs = rs,
+                        .dout = p[4],
+                        .dq = p[5],
+                        .dk = p[6],
+                        .dv = p[7],
+                        .lse = p[8],
+                        .delta = p[9]};
     char label[64];
     if (T == 1) {
-        snprintf(label, sizeof label, "decode past=%d H=%d Dh=%d", (int)past, (int)s->H, (int)s->Dh);
+        snprintf(label, sizeof label, "decode past=%d H=%d Dh=%d", (int)past, (int)s->H,
+                 (int)s->Dh);
         measure(b, &(work){DSM_SLOT_attention, label, 8.0 * (double)n, false, run_attention, &op});
         return;
     }
     /* products under the diagonal: 2 forward, 5 backward */
     double product = 2.0 * (double)(n_seq * s->H * s->Dh) * (double)(T * (T + 1) / 2);
-    snprintf(label, sizeof label, "B=%d T=%d H=%d Dh=%d", (int)n_seq, (int)T, (int)s->H, (int)s->Dh);
+    snprintf(label, sizeof label, "B=%d T=%d H=%d Dh=%d", (int)n_seq, (int)T, (int)s->H,
+             (int)s->Dh);
     measure(b, &(work){DSM_SLOT_attention, label, 2 * product, true, run_attention, &op});
     fill(b); /* random scores again, then what backward needs of the forward */
     b->kernels.attention(&b->x, &op);
@@ -234,16 +267,20 @@ static void measure_attention(bench *b, int64_t n_seq, int64_t T, int64_t past)
 #define OPS (b->kernels)
 
 ROW_FN(rmsnorm, OPS.rmsnorm(&b->x, v[1], v[2], v[0], v[3], s->tokens, s->D, 1e-6f))
-ROW_FN(rmsnorm_bwd, OPS.rmsnorm_bwd(&b->x, v[1], v[4], v[2], v[0], v[3], v[4] + s->D, s->tokens, s->D))
+ROW_FN(rmsnorm_bwd,
+       OPS.rmsnorm_bwd(&b->x, v[1], v[4], v[2], v[0], v[3], v[4] + s->D, s->tokens, s->D))
 ROW_FN(rope, OPS.rope(&b->x, v[0], s->D, s->tokens, s->seq, 0, s->H, s->Dh, v[1], 1))
 ROW_FN(swiglu, OPS.swiglu(&b->x, v[2], v[0], v[1], s->F, s->tokens * s->K, s->F))
-ROW_FN(swiglu_bwd, OPS.swiglu_bwd(&b->x, v[3], v[4], v[2], v[0], v[1], s->F, s->tokens * s->K, s->F))
+ROW_FN(swiglu_bwd,
+       OPS.swiglu_bwd(&b->x, v[3], v[4], v[2], v[0], v[1], s->F, s->tokens * s->K, s->F))
 ROW_FN(softmax, OPS.softmax(&b->x, v[1], v[0], s->tokens, s->E))
 ROW_FN(xent, OPS.xent(&b->x, v[0], s->V, b->id, v[1], HEAD_ROWS, s->V, 1e-3f))
 ROW_FN(topk, OPS.topk(&b->x, (int32_t *)(void *)v[1], v[0], s->tokens, s->E, s->K))
 ROW_FN(combine, OPS.combine(&b->x, v[0], v[1], b->pos, v[2], s->tokens, s->K, s->D))
-ROW_FN(combine_bwd, OPS.combine_bwd(&b->x, v[3], v[4], v[0], v[1], b->pos, v[2], s->tokens, s->K, s->D))
-ROW_FN(gather, OPS.gather(&b->x, v[0], &((dsm_mat){v[1], DSM_F32, s->tokens, s->D}), b->id, s->tokens))
+ROW_FN(combine_bwd,
+       OPS.combine_bwd(&b->x, v[3], v[4], v[0], v[1], b->pos, v[2], s->tokens, s->K, s->D))
+ROW_FN(gather,
+       OPS.gather(&b->x, v[0], &((dsm_mat){v[1], DSM_F32, s->tokens, s->D}), b->id, s->tokens))
 ROW_FN(gather_bwd, OPS.gather_bwd(&b->x, v[1], v[0], b->id, s->tokens, s->D))
 ROW_FN(add, OPS.add(&b->x, v[0], v[1], s->tokens * s->D))
 ROW_FN(sum_squares, bool finite; OPS.sum_squares(&b->x, v[0], buffer_floats, &finite))
@@ -255,8 +292,14 @@ static void run_adamw(const bench *b, const void *ctx)
 
 static void measure_rows(bench *b)
 {
-    static const dsm_adamw step = {.lr = 1e-3f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f,
-                                   .decay = 0.1f, .bias1 = 0.1f, .bias2 = 0.05f, .grad_scale = 1};
+    static const dsm_adamw step = {.lr = 1e-3f,
+                                   .beta1 = 0.9f,
+                                   .beta2 = 0.95f,
+                                   .eps = 1e-8f,
+                                   .decay = 0.1f,
+                                   .bias1 = 0.1f,
+                                   .bias2 = 0.05f,
+                                   .grad_scale = 1};
     const shape *s = &b->s;
     const double td = (double)(s->tokens * s->D), tk = (double)(s->tokens * s->K);
     const double tf = tk * (double)s->F, te = (double)(s->tokens * s->E);
@@ -329,7 +372,8 @@ static dsm_status check_slot(const char *slot, dsm_err *err)
 {
     for (int i = 0; slot && i <= DSM_N_SLOTS; i++) {
         if (i == DSM_N_SLOTS)
-            return dsm_fail(err, DSM_EUSAGE, "slot: found \"%s\"; dsmoe info --kernels lists them", slot);
+            return dsm_fail(err, DSM_EUSAGE, "slot: found \"%s\"; dsmoe info --kernels lists them",
+                            slot);
         if (strcmp(dsm_kernel_slots[i], slot) == 0) break;
     }
     return DSM_OK;

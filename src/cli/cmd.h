@@ -16,11 +16,11 @@
 /* Options every command takes, already taken out of argv. */
 typedef struct dsm_cli {
     bool json, quiet;
-    int threads;            /* 0: all cores */
+    int threads; /* 0: all cores */
     bool has_seed;
     uint64_t seed;
-    unsigned cpu_flags;     /* of this CPU, lowered by --cpu-mask / DSM_CPU_MASK */
-    const char **sets;      /* --set key=value, in order */
+    unsigned cpu_flags; /* of this CPU, lowered by --cpu-mask / DSM_CPU_MASK */
+    const char **sets;  /* --set key=value, in order */
     int n_sets;
 } dsm_cli;
 

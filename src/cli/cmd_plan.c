@@ -21,8 +21,7 @@ static const char help[] =
     "              else max_position_embeddings, at most 4096)\n"
     "  --batch N   sequences computed at once (the recipe's batch.micro, else 1)\n";
 
-/* --- what to plan
- * --------------------------------------------------------------------------------- */
+/* --- what to plan ------------------------------------------------------------------------ */
 
 static bool is_recipe(const char *path)
 {
@@ -49,8 +48,7 @@ static dsm_status find_model(const dsm_cli *cli, const char *path, dsm_model_con
     return DSM_OK;
 }
 
-/* --- printing
- * --------------------------------------------------------------------------------------- */
+/* --- printing ---------------------------------------------------------------------------- */
 
 static json_t *memory_json(const dsm_plan_memory *m)
 {

@@ -7,6 +7,7 @@
 #include "cli/progress.h"
 #include "core/buf.h"
 #include "core/clock.h"
+#include "core/fs.h"
 #include "core/json.h"
 #include "dsmoe/dsmoe.h"
 
@@ -132,6 +133,18 @@ static dsm_status train_on(const dsm_cli *cli, dsm_tokenizer_train_options *o,
     return status;
 }
 
+/* A tokenizer is what data sets and models were made with: it is never overwritten. */
+static dsm_status expect_no_tokenizer(const char *dir, dsm_err *err)
+{
+    char *file = dsm_fs_join(dir, "tokenizer.json");
+    if (!file) return dsm_fail(err, DSM_ENOMEM, "%s: out of memory", dir);
+    bool taken = dsm_fs_exists(file);
+    free(file);
+    if (!taken) return DSM_OK;
+    return dsm_fail(err, DSM_EUSAGE,
+                    "%s: holds a tokenizer already; name another --out, or remove it first", dir);
+}
+
 static dsm_status train(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
 {
     dsm_tokenizer_train_options o;
@@ -161,6 +174,7 @@ static dsm_status train(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
     if (!vocab_size) return dsm_fail(err, DSM_EUSAGE, "--vocab-size N is missing");
     if (!out) return dsm_fail(err, DSM_EUSAGE, "--out DIR is missing");
     if (n_inputs == 0) return dsm_fail(err, DSM_EUSAGE, "no input is named");
+    DSM_TRY(expect_no_tokenizer(out, err));
 
     const char *specials[sizeof given.items / sizeof *given.items + 8];
     o.n_specials = collect_specials(&o, !no_defaults, &given, specials);
@@ -173,8 +187,7 @@ static dsm_status train(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
     return train_on(cli, &o, &corpus, argv, n_inputs, out, err);
 }
 
-/* --- encode
- * --------------------------------------------------------------------------------------- */
+/* --- encode ------------------------------------------------------------------------------ */
 
 static dsm_status print_ids(const dsm_cli *cli, const dsm_tokenizer *t, const dsm_ids *ids,
                             dsm_err *err)
@@ -252,8 +265,7 @@ static dsm_status encode(const dsm_cli *cli, int argc, char **argv, dsm_err *err
     return status;
 }
 
-/* --- decode
- * --------------------------------------------------------------------------------------- */
+/* --- decode ------------------------------------------------------------------------------ */
 
 /* Append the id that `word` spells. */
 static dsm_status push_id(const dsm_tokenizer *t, const char *word, dsm_buf *ids, dsm_err *err)
@@ -322,8 +334,7 @@ static dsm_status decode(const dsm_cli *cli, int argc, char **argv, dsm_err *err
     return status;
 }
 
-/* --- info
- * ----------------------------------------------------------------------------------------- */
+/* --- info -------------------------------------------------------------------------------- */
 
 static const char *name_of(const dsm_tokenizer *t, int32_t id)
 {
@@ -363,8 +374,7 @@ static dsm_status info(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
     return status;
 }
 
-/* --- bench
- * ---------------------------------------------------------------------------------------- */
+/* --- bench ------------------------------------------------------------------------------- */
 
 /* Documents in memory. */
 typedef struct texts {

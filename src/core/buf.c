@@ -93,7 +93,8 @@ static int lead_length(unsigned char c, unsigned char *lo, unsigned char *hi)
     return 4;
 }
 
-/* How many bytes at s form a valid start of a code point of `*want` bytes; 0 if s[0] cannot lead. */
+/* How many bytes at s form a valid start of a code point of `*want` bytes; 0 if s[0] cannot lead.
+ */
 static int matched(const unsigned char *s, size_t n, int *want)
 {
     unsigned char lo, hi;

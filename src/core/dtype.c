@@ -8,8 +8,9 @@ static const struct {
     const char *name;
     size_t size;
 } dtypes[DSM_N_DTYPES] = {
-    [DSM_F32] = {"f32", 4}, [DSM_F64] = {"f64", 8}, [DSM_BF16] = {"bf16", 2}, [DSM_F16] = {"f16", 2},
-    [DSM_I32] = {"i32", 4}, [DSM_I64] = {"i64", 8}, [DSM_U8] = {"u8", 1},
+    [DSM_F32] = {"f32", 4}, [DSM_F64] = {"f64", 8}, [DSM_BF16] = {"bf16", 2},
+    [DSM_F16] = {"f16", 2}, [DSM_I32] = {"i32", 4}, [DSM_I64] = {"i64", 8},
+    [DSM_U8] = {"u8", 1},
 };
 
 size_t dsm_dtype_size(dsm_dtype t)
@@ -93,11 +94,16 @@ void dsm_dtype_load(dsm_real *dst, const void *src, dsm_dtype t, int64_t n)
 {
     const unsigned char *p = src;
     switch (t) {
-    case DSM_F32: EACH(float, memcpy(&v, p + 4 * i, 4); dst[i] = (dsm_real)v;);
-    case DSM_F64: EACH(double, memcpy(&v, p + 8 * i, 8); dst[i] = (dsm_real)v;);
-    case DSM_BF16: EACH(uint16_t, memcpy(&v, p + 2 * i, 2); dst[i] = dsm_bf16_to_f32(v););
-    case DSM_F16: EACH(uint16_t, memcpy(&v, p + 2 * i, 2); dst[i] = dsm_f16_to_f32(v););
-    default: assert(!"a float type");
+    case DSM_F32:
+        EACH(float, memcpy(&v, p + 4 * i, 4); dst[i] = (dsm_real)v;);
+    case DSM_F64:
+        EACH(double, memcpy(&v, p + 8 * i, 8); dst[i] = (dsm_real)v;);
+    case DSM_BF16:
+        EACH(uint16_t, memcpy(&v, p + 2 * i, 2); dst[i] = dsm_bf16_to_f32(v););
+    case DSM_F16:
+        EACH(uint16_t, memcpy(&v, p + 2 * i, 2); dst[i] = dsm_f16_to_f32(v););
+    default:
+        assert(!"a float type");
     }
 }
 
@@ -105,10 +111,15 @@ void dsm_dtype_store(void *dst, dsm_dtype t, const dsm_real *src, int64_t n)
 {
     unsigned char *p = dst;
     switch (t) {
-    case DSM_F32: EACH(float, v = (float)src[i]; memcpy(p + 4 * i, &v, 4););
-    case DSM_F64: EACH(double, v = (double)src[i]; memcpy(p + 8 * i, &v, 8););
-    case DSM_BF16: EACH(uint16_t, v = dsm_f32_to_bf16((float)src[i]); memcpy(p + 2 * i, &v, 2););
-    case DSM_F16: EACH(uint16_t, v = dsm_f32_to_f16((float)src[i]); memcpy(p + 2 * i, &v, 2););
-    default: assert(!"a float type");
+    case DSM_F32:
+        EACH(float, v = (float)src[i]; memcpy(p + 4 * i, &v, 4););
+    case DSM_F64:
+        EACH(double, v = (double)src[i]; memcpy(p + 8 * i, &v, 8););
+    case DSM_BF16:
+        EACH(uint16_t, v = dsm_f32_to_bf16((float)src[i]); memcpy(p + 2 * i, &v, 2););
+    case DSM_F16:
+        EACH(uint16_t, v = dsm_f32_to_f16((float)src[i]); memcpy(p + 2 * i, &v, 2););
+    default:
+        assert(!"a float type");
     }
 }

@@ -13,8 +13,8 @@ struct dsm_kernels;
 
 typedef struct dsm_exec {
     const struct dsm_kernels *kernels;
-    dsm_pool *pool;       /* may be NULL: run on the caller */
-    dsm_arena memory;     /* owns the scratch below */
+    dsm_pool *pool;   /* may be NULL: run on the caller */
+    dsm_arena memory; /* owns the scratch below */
     unsigned char *scratch;
     size_t scratch_bytes; /* per worker, a multiple of 64 */
 } dsm_exec;

@@ -12,8 +12,7 @@
 
 /* Parse text that must be one JSON object without duplicate keys. `what` names it in messages
  * (a path). The caller owns *out (json_decref). Nesting and size are bounded by jansson. */
-dsm_status dsm_json_parse(json_t **out, const char *text, size_t n, const char *what,
-                          dsm_err *err);
+dsm_status dsm_json_parse(json_t **out, const char *text, size_t n, const char *what, dsm_err *err);
 dsm_status dsm_json_read(json_t **out, const char *path, size_t max_bytes, dsm_err *err);
 
 /* Fetch a key of an object. A missing or null key leaves *out as it was (the default); a value of

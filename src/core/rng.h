@@ -11,14 +11,14 @@
 #include <stdint.h>
 
 typedef enum dsm_stream {
-    DSM_STREAM_INIT = 1,      /* parameter initialisation; step = hash of the parameter's name */
-    DSM_STREAM_SHUFFLE = 2,   /* data order; step = epoch */
-    DSM_STREAM_MIX = 3,       /* which source the next sequence comes from */
-    DSM_STREAM_JITTER = 4,    /* Switch: router input noise */
-    DSM_STREAM_SECOND = 5,    /* GShard: random second choice */
-    DSM_STREAM_HASH = 6,      /* Hash layer: random table; index = token id, step = layer */
-    DSM_STREAM_SAMPLE = 7,    /* generation; index = position */
-    DSM_STREAM_TEST = 8       /* tests and benchmarks */
+    DSM_STREAM_INIT = 1,    /* parameter initialisation; step = hash of the parameter's name */
+    DSM_STREAM_SHUFFLE = 2, /* data order; step = epoch */
+    DSM_STREAM_MIX = 3,     /* which source the next sequence comes from */
+    DSM_STREAM_JITTER = 4,  /* Switch: router input noise */
+    DSM_STREAM_SECOND = 5,  /* GShard: random second choice */
+    DSM_STREAM_HASH = 6,    /* Hash layer: random table; index = token id, step = layer */
+    DSM_STREAM_SAMPLE = 7,  /* generation; index = position */
+    DSM_STREAM_TEST = 8     /* tests and benchmarks */
 } dsm_stream;
 
 typedef struct dsm_rng {
@@ -38,7 +38,8 @@ double dsm_rng_uniform53(const dsm_rng *r, uint64_t index);
 /* Standard normal by Box-Muller in double from words 0…3. */
 double dsm_rng_normal(const dsm_rng *r, uint64_t index);
 
-/* Uniform integer in [0, n), n >= 1, unbiased to 2^-64 · n: floor(w·n / 2^64) of the 64-bit word w. */
+/* Uniform integer in [0, n), n >= 1, unbiased to 2^-64 · n: floor(w·n / 2^64) of the 64-bit word w.
+ */
 uint64_t dsm_rng_below(const dsm_rng *r, uint64_t index, uint64_t n);
 
 /* FNV-1a of a name folded to 32 bits, the `step` of DSM_STREAM_INIT. */

@@ -11,8 +11,8 @@
 
 typedef struct dsm_loaded {
     char *dir;                /* the checkpoint MODEL meant */
-    dsm_model *model;        /* for inference: no flat values, unless borrowed */
-    bool borrowed;           /* the model is someone else's */
+    dsm_model *model;         /* for inference: no flat values, unless borrowed */
+    bool borrowed;            /* the model is someone else's */
     dsm_tokenizer *tokenizer; /* NULL if the folder has none */
     dsm_kernels kernels;
     dsm_exec exec;

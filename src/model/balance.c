@@ -53,8 +53,7 @@ dsm_balance_act dsm_balance_carve(dsm_arena *a, const dsm_balance *b, int64_t n_
     };
 }
 
-/* --- forward
- * -------------------------------------------------------------------------------------- */
+/* --- forward ----------------------------------------------------------------------------- */
 
 typedef struct job {
     const dsm_balance *b;
@@ -235,8 +234,7 @@ void dsm_balance_backward(const dsm_exec *x, const dsm_balance *b, const dsm_rou
     dsm_pool_run(x->pool, r->T / r->seq_len, sequence_gradient, &j);
 }
 
-/* --- load
- * ------------------------------------------------------------------------------------------- */
+/* --- load -------------------------------------------------------------------------------- */
 
 void dsm_load_clear(dsm_load *l)
 {

@@ -25,8 +25,7 @@ void dsm_watch(const dsm_ctx *c, const char *tensor, const dsm_real *v, int64_t 
         snprintf(c->probe->where, sizeof c->probe->where, "layer %d: %s", c->layer, tensor);
 }
 
-/* --- copies
- * --------------------------------------------------------------------------------------- */
+/* --- copies ------------------------------------------------------------------------------ */
 
 enum { CHUNK = 1 << 15 }; /* elements */
 
@@ -62,8 +61,7 @@ void dsm_clear(const dsm_ctx *c, dsm_real *dst, int64_t n)
     run_copy(c, (copy_job){dst, NULL, n});
 }
 
-/* --- plain linear maps
- * ------------------------------------------------------------------------------ */
+/* --- plain linear maps ------------------------------------------------------------------- */
 
 void dsm_linear_forward(const dsm_ctx *c, const dsm_weight *w, dsm_real *y, int64_t y_rs,
                         bool accumulate, const dsm_real *x, int64_t rows)

@@ -58,8 +58,7 @@ dsm_moe_scratch dsm_moe_carve_scratch(dsm_arena *a, const dsm_model_config *c, i
     return w;
 }
 
-/* --- forward
- * -------------------------------------------------------------------------------------- */
+/* --- forward ----------------------------------------------------------------------------- */
 
 static bool jitters(const dsm_ctx *c, const dsm_moe_act *s)
 {

@@ -45,8 +45,7 @@ struct dsm_net {
     dsm_stopwatch watch;
 };
 
-/* --- memory
- * ----------------------------------------------------------------------------------------- */
+/* --- memory ------------------------------------------------------------------------------ */
 
 static int64_t rows_of(const dsm_net_options *o)
 {
@@ -160,8 +159,7 @@ void dsm_net_close(dsm_net *n)
     free(n);
 }
 
-/* --- forward and backward
- * --------------------------------------------------------------------------- */
+/* --- forward and backward ---------------------------------------------------------------- */
 
 static dsm_ctx context(dsm_net *n, const int32_t *tokens, int64_t n_seq, int64_t T)
 {
@@ -220,8 +218,7 @@ static const dsm_real *final_norm(dsm_net *n, const dsm_ctx *c, int64_t first, i
     return n->last_norm + first * D;
 }
 
-/* --- a micro-batch
- * ---------------------------------------------------------------------------------- */
+/* --- a micro-batch ----------------------------------------------------------------------- */
 
 static dsm_status check_ids(const char *what, const int32_t *id, int64_t n, int32_t low, int64_t V,
                             dsm_err *err)
@@ -327,8 +324,7 @@ dsm_status dsm_net_step(dsm_net *n, const int32_t *tokens, const int32_t *target
     return DSM_OK;
 }
 
-/* --- searching for non-finite values
- * ------------------------------------------------------------------ */
+/* --- searching for non-finite values ----------------------------------------------------- */
 
 static void probe_parameters(const dsm_net *n, dsm_probe *probe)
 {
@@ -356,8 +352,7 @@ void dsm_net_find_nonfinite(dsm_net *n, char *where, size_t size)
     snprintf(where, size, "%s", probe.where);
 }
 
-/* --- generation
- * --------------------------------------------------------------------------------------- */
+/* --- generation -------------------------------------------------------------------------- */
 
 dsm_status dsm_net_feed(dsm_net *n, dsm_cache *cache, const int32_t *tokens, int64_t n_tokens,
                         dsm_real *logits, int64_t n_logits, dsm_err *err)
@@ -384,8 +379,7 @@ dsm_status dsm_net_feed(dsm_net *n, dsm_cache *cache, const int32_t *tokens, int
     return DSM_OK;
 }
 
-/* --- looking in
- * --------------------------------------------------------------------------------------- */
+/* --- looking in -------------------------------------------------------------------------- */
 
 int64_t dsm_net_routing(const dsm_net *n, int64_t layer, const int32_t **pick,
                         const dsm_real **gate, int64_t *K)

@@ -180,8 +180,7 @@ static int64_t padded(int64_t n)
     return (n + ROW_ALIGN - 1) / ROW_ALIGN * ROW_ALIGN;
 }
 
-/* --- filling the table
- * ---------------------------------------------------------------------------- */
+/* --- filling the table ------------------------------------------------------------------- */
 
 typedef struct filler {
     dsm_model *m;
@@ -240,8 +239,7 @@ static void fill_param(void *arg, const spec *s, int64_t layer, int64_t expert)
     };
 }
 
-/* --- views
- * ---------------------------------------------------------------------------------------- */
+/* --- views ------------------------------------------------------------------------------- */
 
 static void take_groups(dsm_ffn_params *p, dsm_arena *a, int64_t n, int64_t width, int64_t d)
 {
@@ -303,8 +301,7 @@ static void layout(dsm_model *m, unsigned flags)
     if (!(flags & DSM_MODEL_VALUES)) m->vectors = take_vectors(c, &m->memory);
 }
 
-/* --- binding
- * -------------------------------------------------------------------------------------- */
+/* --- binding ----------------------------------------------------------------------------- */
 
 typedef struct binder {
     dsm_model *m;
@@ -419,8 +416,7 @@ dsm_status dsm_model_bind(dsm_model *m, dsm_err *err)
     return DSM_OK;
 }
 
-/* --- the model
- * ------------------------------------------------------------------------------------ */
+/* --- the model --------------------------------------------------------------------------- */
 
 static dsm_status take_flat(dsm_model *m, unsigned flags, dsm_err *err)
 {

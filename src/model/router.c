@@ -80,8 +80,7 @@ void dsm_route_softmax_bwd(const dsm_exec *x, const dsm_route *r, dsm_real *dlog
     dsm_route_tokens(x, r, softmax_bwd_token, &(gradients){dscore, dlogit});
 }
 
-/* --- selection
- * ------------------------------------------------------------------------------------ */
+/* --- selection --------------------------------------------------------------------------- */
 
 static void steer_token(const dsm_route *r, void *arg, int64_t t)
 {
@@ -125,8 +124,7 @@ void dsm_route_select(const dsm_exec *x, const dsm_route *r)
     x->kernels->topk(x, r->pick, select, r->T, r->E, r->K);
 }
 
-/* --- gates
- * ---------------------------------------------------------------------------------------- */
+/* --- gates ------------------------------------------------------------------------------- */
 
 static bool is_normalised(const dsm_route *r)
 {

@@ -30,8 +30,7 @@ static void backward(const dsm_exec *x, const dsm_route *r, dsm_real *dlogit, co
 const dsm_router dsm_router_hash = {
     .name = "hash", .has_weight = false, .picks = 1, .forward = forward, .backward = backward};
 
-/* --- tables
- * --------------------------------------------------------------------------------------- */
+/* --- tables ------------------------------------------------------------------------------ */
 
 static void fill_random(int32_t *table, const dsm_model_config *c, int64_t layer)
 {

@@ -194,8 +194,7 @@ dsm_status dsm_rundir_newest(const dsm_rundir *d, int64_t *step, char **dir, dsm
 {
     *dir = NULL;
     *step = -1;
-    if (dsm_fs_exists(d->checkpoints))
-        DSM_TRY(for_entries(d->checkpoints, find_newest, step, err));
+    if (dsm_fs_exists(d->checkpoints)) DSM_TRY(for_entries(d->checkpoints, find_newest, step, err));
     if (*step < 0) {
         *step = 0;
         return DSM_OK;

@@ -9,8 +9,7 @@
 
 enum { N_CHARS = 0x10000 };
 
-/* --- setting up
- * ------------------------------------------------------------------------------------- */
+/* --- setting up -------------------------------------------------------------------------- */
 
 /* Does every merge rank behind those that made its halves? */
 static bool in_order(const dsm_bpe *b, int32_t n_ids, uint32_t *made_at)
@@ -101,8 +100,7 @@ void dsm_chars_free(dsm_chars *c)
     memset(c, 0, sizeof *c);
 }
 
-/* --- use
- * -------------------------------------------------------------------------------------------- */
+/* --- use --------------------------------------------------------------------------------- */
 
 static inline bool marked_at(const dsm_chars *c, const unsigned char *boundary)
 {

@@ -112,8 +112,7 @@ static size_t char_symbols(const dsm_tokenizer *t, const unsigned char *s, size_
     return k;
 }
 
-/* --- words
- * ------------------------------------------------------------------------------------------ */
+/* --- words ------------------------------------------------------------------------------- */
 
 /* The id of a word that is itself a token (for ignore_merges); -1 if it is none. */
 static int32_t whole_word(const dsm_tokenizer *t, const unsigned char *s, size_t n)
@@ -211,8 +210,7 @@ static dsm_status encode_pieces(const job *j, const char *text, size_t n, bool a
     return DSM_OK;
 }
 
-/* --- added tokens
- * ------------------------------------------------------------------------------------- */
+/* --- added tokens ------------------------------------------------------------------------ */
 
 typedef dsm_status (*gap_fn)(const job *j, const char *text, size_t n, bool at_start,
                              unsigned flags);
@@ -250,8 +248,7 @@ static dsm_status between_raw(const job *j, const char *text, size_t n, bool at_
     return cut_at_added(j, DSM_ADDED_NORMALIZED, text, n, at_start, flags, plain_text);
 }
 
-/* --- the post-processor, and the public functions
- * ------------------------------------------------------- */
+/* --- the post-processor, and the public functions ---------------------------------------- */
 
 static dsm_status push_all(dsm_ids *out, const int32_t *ids, int n, dsm_err *err)
 {

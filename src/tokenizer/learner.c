@@ -94,8 +94,7 @@ static void *grown(void *at, size_t n, size_t *cap, size_t more, size_t item)
      (((l)->moved = grown((v).at, (v).n, &(v).cap, more, sizeof *(v).at)) != NULL &&               \
       ((v).at = (l)->moved, true)))
 
-/* --- pairs
- * ---------------------------------------------------------------------------------------- */
+/* --- pairs ------------------------------------------------------------------------------- */
 
 static bool grow_pairs(learner *l)
 {
@@ -152,8 +151,7 @@ static bool change(learner *l, int32_t left, int32_t right, uint32_t w, int sign
     return true;
 }
 
-/* --- the queue
- * -------------------------------------------------------------------------------------- */
+/* --- the queue --------------------------------------------------------------------------- */
 
 static bool comes_before(const queued *a, const queued *b)
 {
@@ -234,8 +232,7 @@ static bool end_round(learner *l)
     return queue_lists(l);
 }
 
-/* --- words
- * -------------------------------------------------------------------------------------------- */
+/* --- words ------------------------------------------------------------------------------- */
 
 static dsm_status load_words(learner *l, const int32_t byte_id[256], const dsm_word_counts *c)
 {
@@ -307,8 +304,7 @@ static bool merge_in_word(learner *l, uint32_t w, int32_t left, int32_t right, i
     return ok;
 }
 
-/* --- the loop
- * ----------------------------------------------------------------------------------------- */
+/* --- the loop ---------------------------------------------------------------------------- */
 
 /* The id of the token that left and right make, added to the vocabulary if it is new. */
 static dsm_status made_token(dsm_vocab *vocab, uint64_t pair, dsm_buf *text, int32_t *id,

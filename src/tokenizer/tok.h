@@ -73,14 +73,12 @@ void dsm_tokenizer_parts_free(dsm_tokenizer_parts *p);
 dsm_status dsm_tokenizer_build(dsm_tokenizer **out, dsm_tokenizer_parts *parts, const char *what,
                                dsm_err *err);
 
-/* --- decoder.c
- * ------------------------------------------------------------------------------------ */
+/* --- decoder.c --------------------------------------------------------------------------- */
 
 /* Fill bytes, byte_offset, join_spaces and strip_start from the "decoder" value. */
 dsm_status dsm_tokenizer_read_decoder(dsm_tokenizer *t, const char *what, dsm_err *err);
 
-/* --- workspace.c
- * ---------------------------------------------------------------------------------- */
+/* --- workspace.c ------------------------------------------------------------------------- */
 
 /* A pre-token and its ids, one cache line. Longer ones are not kept. */
 enum { DSM_CACHED_BYTES = 31, DSM_CACHED_IDS = 7, DSM_CACHE_SLOTS = 1 << 15 };

@@ -127,8 +127,7 @@ static dsm_status read_merges(dsm_tokenizer_parts *p, const json_t *merges, cons
     return status;
 }
 
-/* --- symbols of bytes
- * ------------------------------------------------------------------------------ */
+/* --- symbols of bytes -------------------------------------------------------------------- */
 
 static void find_byte_ids(dsm_tokenizer *t)
 {
@@ -159,8 +158,7 @@ static dsm_status read_model_flags(dsm_tokenizer *t, const char *what, dsm_err *
                                 : DSM_OK;
 }
 
-/* --- added tokens
- * ----------------------------------------------------------------------------------- */
+/* --- added tokens ------------------------------------------------------------------------ */
 
 /* Into the vocabulary. The sets come later, when its size is known. */
 static dsm_status register_added(dsm_tokenizer *t, const json_t *json, size_t i, const char *what,
@@ -242,8 +240,7 @@ static dsm_status read_added(dsm_tokenizer *t, const char *what, dsm_err *err)
     return DSM_OK;
 }
 
-/* --- post-processor
- * --------------------------------------------------------------------------------- */
+/* --- post-processor ---------------------------------------------------------------------- */
 
 static dsm_status append_special(const json_t *specials, const char *name, int32_t *ids, int *n,
                                  const dsm_tokenizer *t, const char *what, dsm_err *err)
@@ -306,8 +303,7 @@ static dsm_status read_post_processor(dsm_tokenizer *t, const json_t *json, int 
     return DSM_OK;
 }
 
-/* --- tokenizer_config.json
- * ---------------------------------------------------------------------------- */
+/* --- tokenizer_config.json --------------------------------------------------------------- */
 
 /* Names that begin and end texts in released tokenizers, for files without a config. */
 static const char *const known_bos[] = {"<｜begin▁of▁sentence｜>", "<s>", "<|begin_of_text|>",
@@ -353,8 +349,7 @@ static dsm_status read_config(dsm_tokenizer *t, const char *what, dsm_err *err)
     return dsm_json_bool(t->config, "add_eos_token", &t->add_eos, what, err);
 }
 
-/* --- fingerprint
- * ---------------------------------------------------------------------------------------- */
+/* --- fingerprint ------------------------------------------------------------------------- */
 
 /* Missing, null and empty values are the same. */
 static uint64_t mix_json(uint64_t h, const json_t *json)
@@ -385,8 +380,7 @@ static void take_fingerprint(dsm_tokenizer *t)
     t->fingerprint = mix_json(h, t->added_json);
 }
 
-/* --- putting it together
- * -------------------------------------------------------------------------------- */
+/* --- putting it together ----------------------------------------------------------------- */
 
 void dsm_tokenizer_parts_free(dsm_tokenizer_parts *p)
 {

@@ -27,8 +27,7 @@ void dsm_tokenizer_train_defaults(dsm_tokenizer_train_options *o)
     };
 }
 
-/* --- the vocabulary before any merge
- * ------------------------------------------------------------------ */
+/* --- the vocabulary before any merge ----------------------------------------------------- */
 
 static dsm_status add_if_new(dsm_vocab *v, const char *text, size_t n, dsm_err *err)
 {
@@ -79,8 +78,7 @@ static dsm_status check_options(const dsm_tokenizer_train_options *o, dsm_err *e
     return DSM_OK;
 }
 
-/* --- the file's other parts
- * ----------------------------------------------------------------------------- */
+/* --- the file's other parts -------------------------------------------------------------- */
 
 static json_t *byte_level(void)
 {
@@ -125,8 +123,7 @@ static json_t *make_config(const dsm_tokenizer_train_options *o)
     return c;
 }
 
-/* --- training
- * ------------------------------------------------------------------------------------------- */
+/* --- training ---------------------------------------------------------------------------- */
 
 static dsm_status learn(dsm_tokenizer_parts *p, const dsm_tokenizer_train_options *o,
                         dsm_scan_fn scan, dsm_document_fn next, void *arg, dsm_err *err)

@@ -65,8 +65,7 @@ static int64_t elements(const dsm_st_tensor *t)
     return n;
 }
 
-/* --- comparison
- * ----------------------------------------------------------------------------------- */
+/* --- comparison -------------------------------------------------------------------------- */
 
 static double tolerance(const fixture *f, const char *kind)
 {
@@ -120,8 +119,7 @@ static void compare_number(const fixture *f, const char *name, const char *kind,
     compare_reals(f, name, kind, &v, 1);
 }
 
-/* --- opening a case
- * ------------------------------------------------------------------------------- */
+/* --- opening a case ---------------------------------------------------------------------- */
 
 static void load_parameters(fixture *f)
 {
@@ -208,8 +206,7 @@ static void close_case(fixture *f)
     json_decref(f->recipe);
 }
 
-/* --- step 0
- * --------------------------------------------------------------------------------------- */
+/* --- step 0 ------------------------------------------------------------------------------ */
 
 static void compare_gradients(const fixture *f)
 {
@@ -293,8 +290,7 @@ static void compare_first_step(fixture *f)
     compare_number(f, "grad_norm", "grad_norm", dsm_gradient_norm(&f->exec, f->model, &finite));
 }
 
-/* --- ten steps
- * ------------------------------------------------------------------------------------ */
+/* --- ten steps --------------------------------------------------------------------------- */
 
 static void compare_after(const fixture *f)
 {
@@ -334,8 +330,7 @@ static void compare_curve(fixture *f)
     compare_after(f);
 }
 
-/* --- all cases
- * ------------------------------------------------------------------------------------ */
+/* --- all cases --------------------------------------------------------------------------- */
 
 static void run_case(const char *name)
 {

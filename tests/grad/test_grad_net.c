@@ -129,8 +129,7 @@ static void check_config(const char *name, const dsm_model_config *c, const dsm_
     close_fixture(&f);
 }
 
-/* --- cases
- * ---------------------------------------------------------------------------------------- */
+/* --- cases ------------------------------------------------------------------------------- */
 
 static const dsm_balance no_balance = {0};
 

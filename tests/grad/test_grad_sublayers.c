@@ -165,8 +165,7 @@ static void check_pair(bench *b, const char *name, const char *part)
     if (part && checked == 0) fail_msg("%s: no parameter is called %s", name, part);
 }
 
-/* --- the plain sublayers
- * ---------------------------------------------------------------------------- */
+/* --- the plain sublayers ----------------------------------------------------------------- */
 
 static void norm_forward(bench *b)
 {
@@ -251,8 +250,7 @@ static void plain_sublayers(void **state)
     close_bench(&b);
 }
 
-/* --- MoE layer and block
- * ------------------------------------------------------------------------------ */
+/* --- MoE layer and block ----------------------------------------------------------------- */
 
 static void moe_forward(bench *b)
 {
@@ -325,8 +323,7 @@ static void blocks(void **state)
     }
 }
 
-/* --- a router by itself: logits to gates and scores
- * ---------------------------------------------------- */
+/* --- a router by itself: logits to gates and scores -------------------------------------- */
 
 static dsm_route *route_of(bench *b)
 {

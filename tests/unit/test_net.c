@@ -67,8 +67,7 @@ static void close_fixture(fixture *f)
     dsm_exec_free(&f->exec);
 }
 
-/* --- determinism
- * ------------------------------------------------------------------------------------ */
+/* --- determinism ------------------------------------------------------------------------- */
 
 /* Losses and gradients of a step; the caller frees the gradients. */
 static dsm_real *step_with(const dsm_model_config *c, int threads, dsm_losses *losses)
@@ -151,8 +150,7 @@ static void micro_batches_add_up(void **state)
     close_fixture(&f);
 }
 
-/* --- generation
- * -------------------------------------------------------------------------------------- */
+/* --- generation -------------------------------------------------------------------------- */
 
 /* Feed tokens 0 … T-1 in chunks of `chunk`, with logits of every position. */
 static void feed_in_chunks(fixture *f, int64_t chunk, dsm_real *logits)
@@ -287,8 +285,7 @@ static void truncating_forgets(void **state)
     close_fixture(&f);
 }
 
-/* --- mistakes
- * ------------------------------------------------------------------------------------------ */
+/* --- mistakes ---------------------------------------------------------------------------- */
 
 static void non_finite_values_are_named(void **state)
 {
@@ -345,8 +342,7 @@ static void bad_calls_are_refused(void **state)
     close_fixture(&f);
 }
 
-/* --- inside
- * -------------------------------------------------------------------------------------------- */
+/* --- inside ------------------------------------------------------------------------------ */
 
 static void routing_can_be_read(void **state)
 {

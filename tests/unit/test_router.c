@@ -186,8 +186,7 @@ static void hash_follows_its_table(void **state)
     routing_close(&g);
 }
 
-/* --- hash tables
- * ------------------------------------------------------------------------------------ */
+/* --- hash tables ------------------------------------------------------------------------- */
 
 static dsm_model *hash_model(dsm_hash_kind kind, int64_t V, int64_t E)
 {

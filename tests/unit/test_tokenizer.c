@@ -12,8 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- a corpus
- * ------------------------------------------------------------------------------------- */
+/* --- a corpus ---------------------------------------------------------------------------- */
 
 enum { N_DOCUMENTS = 300 };
 
@@ -131,8 +130,7 @@ static void expect_round_trip(const dsm_tokenizer *t, const char *text, size_t n
     dsm_ids_free(&ids);
 }
 
-/* --- tests
- * ------------------------------------------------------------------------------------------ */
+/* --- tests ------------------------------------------------------------------------------- */
 
 static void test_shape(void **state)
 {
@@ -352,8 +350,7 @@ static void test_short_and_long_words_agree(void **state)
     dsm_bpe_work_free(&w);
 }
 
-/* --- wrong options
- * ------------------------------------------------------------------------------------ */
+/* --- wrong options ----------------------------------------------------------------------- */
 
 static int no_document(void *arg, const char **text, size_t *n, dsm_err *err)
 {

@@ -34,6 +34,11 @@ $ dsmoe tokenizer encode tok "<｜end▁of▁sentence｜>"
 $ dsmoe tokenizer bench tok in.txt
 1> 1 documents, {*} tokens in {*} MB/s
 
+# what is there stays
+$ dsmoe tokenizer train --quiet --vocab-size 270 --out tok in.txt
+2> dsmoe tokenizer: tok: holds a tokenizer already; name another --out, or remove it first
+exit 2
+
 # wrong usage
 $ dsmoe tokenizer
 2> dsmoe tokenizer: found nothing, expected train, encode, decode, info or bench; see dsmoe help tokenizer
