@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# From nothing to a DeepSeekMoE language model, on this machine, in about ten minutes.
+# From nothing to a DeepSeekMoE language model, on this machine, in about six minutes (two cores).
 #
 #   scripts/demo.sh [--minutes N]
 #
@@ -85,7 +85,7 @@ What to try next
   $dsmoe info $out/run                                        the model's card
   $dsmoe eval $out/run --text README.md                       how well it knows another text
   sqlite3 $out/run/runs.db "select step,value from metrics where key='loss' order by step desc limit 5"
-  $dsmoe train $recipe --set steps=2000 --set run=$out/longer train longer, or edit the recipe
+  $dsmoe train $recipe --set steps=2000 --set run=$out/longer   train longer, or edit the recipe
   $dsmoe train --resume $out/longer                           after a kill: goes on, bit for bit
 Your own text: replace $out/corpus/train by your files in the two commands above (docs/data.md).
 TXT
