@@ -71,7 +71,9 @@ static void add_merges(dsm_buf *b, const dsm_tokenizer *t)
 static void add_member(dsm_buf *b, bool *first, const char *indent, const char *key,
                        const json_t *value)
 {
-    dsm_buf_fmt(b, "%s\n%s\"%s\": ", *first ? "" : ",", indent, key);
+    dsm_buf_fmt(b, "%s\n%s", *first ? "" : ",", indent);
+    add_string(b, key, strlen(key));
+    dsm_buf_str(b, ": ");
     *first = false;
     if (!value) return;
     char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_INDENT(2));
