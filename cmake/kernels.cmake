@@ -8,6 +8,7 @@ file(GLOB KERNEL_REF CONFIGURE_DEPENDS src/kernels/ref/*.c)
 file(GLOB KERNEL_TILED CONFIGURE_DEPENDS src/kernels/tiled/*.c)
 file(GLOB KERNEL_AVX2 CONFIGURE_DEPENDS src/kernels/x86/*_avx2.c)
 file(GLOB KERNEL_AVX512 CONFIGURE_DEPENDS src/kernels/x86/*_avx512.c)
+file(GLOB KERNEL_AMX CONFIGURE_DEPENDS src/kernels/x86/*_amx.c)
 
 set(DSMOE_KERNEL_OBJECTS)
 macro(dsmoe_kernel_objects name sources flags)
@@ -33,6 +34,9 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT DSMOE_FUZZ)
     "${tier};${avx2};-DDSM_VARIANT=avx2;-DDSM_FAST_TIER")
   dsmoe_kernel_objects(kernels_avx512 "${KERNEL_REF};${KERNEL_TILED};${KERNEL_AVX512}"
     "${tier};${avx512};-DDSM_VARIANT=avx512;-DDSM_FAST_TIER")
+  # Once per compute precision: an f32 operand as three bf16, or as one.
+  set(amx ${tier} ${avx512} -mamx-tile -mamx-bf16)
+  dsmoe_kernel_objects(kernels_amx "${KERNEL_AMX}" "${amx};-DDSM_VARIANT=amx;-DDSM_AMX_SPLITS=3")
   set_target_properties(kernels_avx2 kernels_avx512 PROPERTIES DSM_CONTRACT ON) # fused multiply-add
 endif()
 

@@ -170,7 +170,8 @@ enum {
     DSM_CPU_AVX512 = 1u << 1, /* F, BW, DQ, VL, CD */
     DSM_CPU_AVX512_VNNI = 1u << 2,
     DSM_CPU_AVX512_BF16 = 1u << 3,
-    DSM_CPU_AVX512_FP16 = 1u << 4
+    DSM_CPU_AVX512_FP16 = 1u << 4,
+    DSM_CPU_AMX = 1u << 5 /* TILE and BF16 */
 };
 
 /* Flags of this CPU (and operating system); kernels/cpu.c. `mask` of DSM_CPU_MASK / --cpu-mask is

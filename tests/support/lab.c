@@ -39,7 +39,8 @@ int lab_open(void **state)
         unsigned need, flags;
     } variants[] = {{"none", 0, 0},
                     {"avx2", DSM_CPU_AVX2, DSM_CPU_AVX2},
-                    {"avx512", DSM_CPU_AVX512, DSM_CPU_AVX2 | DSM_CPU_AVX512}};
+                    {"avx512", DSM_CPU_AVX512, DSM_CPU_AVX2 | DSM_CPU_AVX512},
+                    {"amx", DSM_CPU_AMX, DSM_CPU_AVX2 | DSM_CPU_AVX512 | DSM_CPU_AMX}};
     unsigned have = dsm_cpu_flags();
     (void)state;
     for (size_t v = 0; v < sizeof variants / sizeof *variants; v++)

@@ -14,6 +14,11 @@ DSM_KERNEL_LIST(X)
 #define X(op) dsm_##op##_fn dsm_##op##_tiled_avx2, dsm_##op##_tiled_avx512;
 TILED_LIST(X)
 #undef X
+/* Slots on AMX (linear_amx.c). */
+#define AMX_LIST(X) X(linear) X(linear_input) X(linear_weight)
+#define X(op) dsm_##op##_fn dsm_##op##_amx;
+AMX_LIST(X)
+#undef X
 extern const dsm_tile dsm_tile_avx2, dsm_tile_avx512;
 extern const dsm_peak dsm_peaks_avx2[1], dsm_peaks_avx512[4];
 
@@ -48,10 +53,18 @@ static void kernels_avx512(dsm_kernels *k)
     note_tile(k, &dsm_tile_avx512);
 }
 
+static void kernels_amx(dsm_kernels *k)
+{
+#define X(op) DSM_KERNEL_SET(k, op, dsm_##op##_amx, "amx 3 x bf16");
+    AMX_LIST(X)
+#undef X
+}
+
 void dsm_kernels_x86(dsm_kernels *k, unsigned flags)
 {
     if (flags & DSM_CPU_AVX2) kernels_avx2(k);
     if (flags & DSM_CPU_AVX512) kernels_avx512(k);
+    if (flags & DSM_CPU_AVX512 && flags & DSM_CPU_AMX) kernels_amx(k);
 }
 
 int dsm_peaks_x86(const dsm_peak *out[DSM_MAX_PEAKS], unsigned flags)
