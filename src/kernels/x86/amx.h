@@ -23,7 +23,8 @@
 #include "kernels/x86/vec_avx512.h"
 
 #include <stdbool.h>
-#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
 
 enum {
     SPLITS = DSM_AMX_SPLITS, /* of this compilation */
@@ -70,8 +71,8 @@ static inline void store_splits(pair *out, __m512 lo, __m512 hi)
         __m512 a = last ? lo : to_bf16(lo), b = last ? hi : to_bf16(hi);
         __m512i low = _mm512_srli_epi32(_mm512_castps_si512(a), 16);
         /* (b & upper) | low */
-        _mm512_store_si512(
-            out, _mm512_ternarylogic_epi32(_mm512_castps_si512(b), upper, low, 0xEA));
+        _mm512_store_si512(out,
+                           _mm512_ternarylogic_epi32(_mm512_castps_si512(b), upper, low, 0xEA));
         lo = _mm512_sub_ps(lo, a);
         hi = _mm512_sub_ps(hi, b);
     }
@@ -97,6 +98,241 @@ static inline void transpose_quad(__m512 out[4], const __m128 quad[16])
     out[1] = vec_unpack_hi2(a, c);
     out[2] = vec_unpack_lo2(b, d);
     out[3] = vec_unpack_hi2(b, d);
+}
+
+/* ---- packing strips ------------------------------------------------------------------------- */
+
+/* Lanes are rows, k runs along them: A by rows. */
+static inline void pack_by_rows(pair *strip, const float *const *row, int64_t rows, int64_t k)
+{
+    const int64_t whole = k / STEP;
+    for (int64_t i = 0; i < rows; i++) {
+        const float *p = row[i];
+        pair *out = strip + i * STRIP;
+        for (int64_t s = 0; s < whole; s++, p += STEP, out += SPLITS * TILE)
+            store_splits(out, vec_load(p), vec_load(p + STRIP));
+        if (k % STEP)
+            store_splits(out, load_up_to(p, k % STEP), load_up_to(p + STRIP, k % STEP - STRIP));
+    }
+}
+
+/* Lanes are columns, k runs down the rows: two rows 16 apart to each row of pairs, across strips.
+ */
+static inline void pack_pairs(pair *strips, int64_t stride, const float *const *row, int64_t k,
+                              int64_t columns)
+{
+    const int64_t whole = columns / STRIP;
+    for (int64_t p = 0; p < step_count(k) * STRIP; p++) {
+        const int64_t first = p / STRIP * STEP + p % STRIP;
+        const float *lo = first < k ? row[first] : NULL;
+        const float *hi = first + STRIP < k ? row[first + STRIP] : NULL;
+        pair *out = strips + p / STRIP * SPLITS * TILE + p % STRIP * STRIP;
+        for (int64_t c = 0; c < strip_count(columns); c++, out += stride) {
+            int64_t n = c < whole ? STRIP : columns % STRIP;
+            store_splits(out, lo ? load_up_to(lo + c * STRIP, n) : vec_zero(),
+                         hi ? load_up_to(hi + c * STRIP, n) : vec_zero());
+        }
+    }
+}
+
+static inline __m128 quad_up_to(const float *p, int64_t n)
+{
+    return n >= 4   ? _mm_loadu_ps(p)
+           : n <= 0 ? _mm_setzero_ps()
+                    : _mm_maskz_loadu_ps((__mmask8)((1u << n) - 1u), p);
+}
+
+/* Columns `at` … at + 3 of 16 rows as 4 vectors; rows and columns past the end read as zero. */
+INLINE void columns_of(__m512 out[4], const float *const *row, int64_t rows, int64_t at,
+                       int64_t columns)
+{
+    __m128 quad[STRIP];
+#pragma GCC unroll 16
+    for (int i = 0; i < STRIP; i++)
+        quad[i] = i < rows ? quad_up_to(row[i] + at, columns - at) : _mm_setzero_ps();
+    transpose_quad(out, quad);
+}
+
+/* Lanes are rows (up to 16), k runs along them, transposed: B from w by rows. */
+INLINE void transpose_steps(pair *strip, const float *const *row, int64_t rows, int64_t from,
+                            int64_t to, int64_t k)
+{
+    for (int64_t s = from; s < to; s++)
+        for (int p = 0; p < STRIP; p += 4) {
+            __m512 lo[4], hi[4];
+            columns_of(lo, row, rows, s * STEP + p, k);
+            columns_of(hi, row, rows, s * STEP + STRIP + p, k);
+            for (int i = 0; i < 4; i++)
+                store_splits(strip + s * SPLITS * TILE + (p + i) * STRIP, lo[i], hi[i]);
+        }
+}
+
+static inline void pack_transposed(pair *strip, const float *const *row, int64_t rows, int64_t k)
+{
+    const int64_t whole = rows >= STRIP ? k / STEP : 0;
+    transpose_steps(strip, row, STRIP, 0, whole, INT64_MAX);
+    transpose_steps(strip, row, rows, whole, step_count(k), k);
+}
+
+/* Lanes are columns, k runs down the rows, transposed: A from dy by rows. */
+INLINE void transpose_columns(pair *strips, int64_t stride, const float *const *row, int64_t k,
+                              int64_t from, int64_t to, int64_t columns)
+{
+    for (int64_t c = from; c < to; c += 4) {
+        __m512 lo[4], hi[4];
+        columns_of(lo, row, k, c, columns);
+        columns_of(hi, row + STRIP, k - STRIP, c, columns);
+        for (int i = 0; i < 4; i++)
+            store_splits(strips + (c + i) / STRIP * stride + (c + i) % STRIP * STRIP, lo[i], hi[i]);
+    }
+}
+
+static inline void pack_columns(pair *strips, int64_t stride, const float *const *row, int64_t k,
+                                int64_t columns)
+{
+    for (int64_t s = 0; s < step_count(k); s++, row += STEP, strips += SPLITS * TILE) {
+        const int64_t left = k - s * STEP, whole = left >= STEP ? columns / 4 * 4 : 0;
+        transpose_columns(strips, stride, row, STEP, 0, whole, INT64_MAX);
+        transpose_columns(strips, stride, row, left, whole, columns, columns);
+    }
+}
+
+/* ---- 32 × 32 of C --------------------------------------------------------------------------- */
+
+/* Tiles 0-3: C, two by two; 4, 5: A; 6, 7: B. All are 16 rows of 64 bytes. */
+static inline void open_tiles(void)
+{
+    struct {
+        uint8_t palette, start_row, reserved[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } config = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        config.row_bytes[i] = 64;
+        config.rows[i] = 16;
+    }
+    _tile_loadconfig(&config);
+}
+
+#define LOAD_A(i)                                                                                  \
+    do {                                                                                           \
+        _tile_loadd(4, a + (i)*TILE, 64);                                                          \
+        if (m > 1) _tile_loadd(5, a2 + (i)*TILE, 64);                                              \
+    } while (0)
+#define LOAD_B(i)                                                                                  \
+    do {                                                                                           \
+        _tile_loadd(6, b + (i)*TILE, 64);                                                          \
+        if (n > 1) _tile_loadd(7, b2 + (i)*TILE, 64);                                              \
+    } while (0)
+#define MULTIPLY()                                                                                 \
+    do {                                                                                           \
+        _tile_dpbf16ps(0, 4, 6);                                                                   \
+        if (n > 1) _tile_dpbf16ps(1, 4, 7);                                                        \
+        if (m > 1) _tile_dpbf16ps(2, 5, 6);                                                        \
+        if (m > 1 && n > 1) _tile_dpbf16ps(3, 5, 7);                                               \
+    } while (0)
+
+/* C += A · B over the steps of m strips of A and n of B; the small products first. */
+INLINE void sum_steps(int m, int n, int64_t steps, const pair *a, const pair *b)
+{
+    const pair *a2 = a + steps * SPLITS * TILE, *b2 = b + steps * SPLITS * TILE;
+    for (int64_t s = 0; s < steps; s++) {
+        if (SPLITS == 3) {
+            LOAD_A(2);
+            LOAD_B(0);
+            MULTIPLY();
+            LOAD_A(1);
+            MULTIPLY();
+            LOAD_B(1);
+            MULTIPLY();
+            LOAD_A(0);
+            MULTIPLY();
+            LOAD_B(2);
+            MULTIPLY();
+        } else {
+            LOAD_A(0);
+        }
+        LOAD_B(0);
+        MULTIPLY();
+        a += SPLITS * TILE;
+        a2 += SPLITS * TILE;
+        b += SPLITS * TILE;
+        b2 += SPLITS * TILE;
+    }
+}
+
+INLINE void clear_c(void)
+{
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+}
+
+INLINE void load_c(int m, int n, const float *c, int64_t c_rs)
+{
+    _tile_loadd(0, c, c_rs * 4);
+    if (n > 1) _tile_loadd(1, c + STRIP, c_rs * 4);
+    if (m > 1) _tile_loadd(2, c + STRIP * c_rs, c_rs * 4);
+    if (m > 1 && n > 1) _tile_loadd(3, c + STRIP * c_rs + STRIP, c_rs * 4);
+}
+
+INLINE void store_c(int m, int n, float *c, int64_t c_rs)
+{
+    _tile_stored(0, c, c_rs * 4);
+    if (n > 1) _tile_stored(1, c + STRIP, c_rs * 4);
+    if (m > 1) _tile_stored(2, c + STRIP * c_rs, c_rs * 4);
+    if (m > 1 && n > 1) _tile_stored(3, c + STRIP * c_rs + STRIP, c_rs * 4);
+}
+
+/* rows × columns <= 32 × 32 floats from one place to another. */
+static inline void copy_part(float *to, int64_t to_rs, const float *from, int64_t from_rs,
+                             int64_t rows, int64_t columns)
+{
+    const vec_mask left = vec_first(columns),
+                   right = vec_first(columns > STRIP ? columns - STRIP : 0);
+    for (int64_t i = 0; i < rows; i++, to += to_rs, from += from_rs) {
+        vec_store_masked(to, left, vec_load_masked(from, left));
+        vec_store_masked(to + STRIP, right, vec_load_masked(from + STRIP, right));
+    }
+}
+
+/* A block that C has only a part of is summed beside it, in the same order. */
+INLINE void block_of(int m, int n, int64_t steps, const pair *a, const pair *b, float *c,
+                     int64_t c_rs, int64_t rows, int64_t columns, bool accumulate)
+{
+    float part[4 * TILE] __attribute__((aligned(64)));
+    const bool whole = rows == m * STRIP && columns == n * STRIP;
+    float *at = whole ? c : part;
+    const int64_t at_rs = whole ? c_rs : 2 * STRIP;
+    if (accumulate) {
+        if (!whole) copy_part(part, 2 * STRIP, c, c_rs, rows, columns);
+        load_c(m, n, at, at_rs);
+    } else {
+        clear_c();
+    }
+    if (!accumulate)
+        for (int64_t i = 0; i < rows; i++) {
+            _mm_prefetch((const char *)(c + i * c_rs), _MM_HINT_ET0);
+            _mm_prefetch((const char *)(c + i * c_rs + 16), _MM_HINT_ET0);
+        }
+    sum_steps(m, n, steps, a, b);
+    store_c(m, n, at, at_rs);
+    if (!whole) copy_part(c, c_rs, part, 2 * STRIP, rows, columns);
+}
+
+/* C (rows, columns <= 32) (=|+=) the strips a · b, neighbours `steps` apart. */
+static inline void block(int64_t steps, const pair *a, const pair *b, float *c, int64_t c_rs,
+                         int64_t rows, int64_t columns, bool accumulate)
+{
+    if (rows > STRIP && columns > STRIP)
+        block_of(2, 2, steps, a, b, c, c_rs, rows, columns, accumulate);
+    else if (rows > STRIP)
+        block_of(2, 1, steps, a, b, c, c_rs, rows, columns, accumulate);
+    else if (columns > STRIP)
+        block_of(1, 2, steps, a, b, c, c_rs, rows, columns, accumulate);
+    else
+        block_of(1, 1, steps, a, b, c, c_rs, rows, columns, accumulate);
 }
 
 #endif
