@@ -270,15 +270,13 @@ ROW_FN(rmsnorm, OPS.rmsnorm(&b->x, v[1], v[2], v[0], v[3], s->tokens, s->D, 1e-6
 ROW_FN(rmsnorm_bwd,
        OPS.rmsnorm_bwd(&b->x, v[1], v[4], v[2], v[0], v[3], v[4] + s->D, s->tokens, s->D))
 ROW_FN(rope, OPS.rope(&b->x, v[0], s->D, s->tokens, s->seq, 0, s->H, s->Dh, v[1], 1))
-ROW_FN(swiglu, OPS.swiglu(&b->x, v[2], v[0], v[1], s->F, s->tokens * s->K, s->F))
-ROW_FN(swiglu_bwd,
-       OPS.swiglu_bwd(&b->x, v[3], v[4], v[2], v[0], v[1], s->F, s->tokens * s->K, s->F))
+ROW_FN(swiglu, OPS.swiglu(&b->x, v[2], v[0], v[1], s->F, NULL, s->tokens * s->K, s->F))
+ROW_FN(swiglu_bwd, OPS.swiglu_bwd(&b->x, v[3], v[4], NULL, v[2], v[0], v[1], s->F, NULL,
+                                  s->tokens * s->K, s->F))
 ROW_FN(softmax, OPS.softmax(&b->x, v[1], v[0], s->tokens, s->E))
 ROW_FN(xent, OPS.xent(&b->x, v[0], s->V, b->id, v[1], HEAD_ROWS, s->V, 1e-3f))
 ROW_FN(topk, OPS.topk(&b->x, (int32_t *)(void *)v[1], v[0], s->tokens, s->E, s->K))
-ROW_FN(combine, OPS.combine(&b->x, v[0], v[1], b->pos, v[2], s->tokens, s->K, s->D))
-ROW_FN(combine_bwd,
-       OPS.combine_bwd(&b->x, v[3], v[4], v[0], v[1], b->pos, v[2], s->tokens, s->K, s->D))
+ROW_FN(combine, OPS.combine(&b->x, v[0], v[1], b->pos, s->tokens, s->K, s->D))
 ROW_FN(gather,
        OPS.gather(&b->x, v[0], &((dsm_mat){v[1], DSM_F32, s->tokens, s->D}), b->id, s->tokens))
 ROW_FN(gather_bwd, OPS.gather_bwd(&b->x, v[1], v[0], b->id, s->tokens, s->D))
@@ -312,12 +310,11 @@ static void measure_rows(bench *b)
         {DSM_SLOT_rmsnorm_bwd, run_rmsnorm_bwd, 6 * td},
         {DSM_SLOT_rope, run_rope, 2 * td},
         {DSM_SLOT_swiglu, run_swiglu, 3 * tf},
-        {DSM_SLOT_swiglu_bwd, run_swiglu_bwd, 5 * tf},
+        {DSM_SLOT_swiglu_bwd, run_swiglu_bwd, 6 * tf},
         {DSM_SLOT_softmax, run_softmax, 2 * te},
         {DSM_SLOT_xent, run_xent, 2.0 * HEAD_ROWS * (double)s->V},
         {DSM_SLOT_topk, run_topk, te + tk},
         {DSM_SLOT_combine, run_combine, 2 * td + tk * (double)s->D},
-        {DSM_SLOT_combine_bwd, run_combine_bwd, td + 2 * tk * (double)s->D},
         {DSM_SLOT_gather, run_gather, 2 * td},
         {DSM_SLOT_gather_bwd, run_gather_bwd, 3 * td},
         {DSM_SLOT_add, run_add, 3 * td},

@@ -94,13 +94,15 @@ typedef void dsm_rope_fn(const dsm_exec *x, dsm_real *v, int64_t rs, int64_t R, 
                          int64_t pos0, int64_t n_heads, int64_t Dh, const dsm_real *cos_sin,
                          int sign);
 
-/* h = silu(g) ⊙ u over R rows of F; g and u have row stride gu_rs. */
+/* h[r] = gate[r] · silu(g[r]) ⊙ u[r] over R rows of F; g and u have row stride gu_rs. gate (R) is
+ * an expert's weight for its row; NULL: all 1. */
 typedef void dsm_swiglu_fn(const dsm_exec *x, dsm_real *h, const dsm_real *g, const dsm_real *u,
-                           int64_t gu_rs, int64_t R, int64_t F);
-/* dg, du (stride gu_rs) = from dh (R, F); may overwrite g and u in place (dg == g, du == u). */
-typedef void dsm_swiglu_bwd_fn(const dsm_exec *x, dsm_real *dg, dsm_real *du, const dsm_real *dh,
-                               const dsm_real *g, const dsm_real *u, int64_t gu_rs, int64_t R,
-                               int64_t F);
+                           int64_t gu_rs, const dsm_real *gate, int64_t R, int64_t F);
+/* Everything from dh (R, F), the gradient by h, in one pass: dg, du (stride gu_rs; may be g and u
+ * in place), dgate (R; NULL with gate), and h itself again, written over dh. */
+typedef void dsm_swiglu_bwd_fn(const dsm_exec *x, dsm_real *dg, dsm_real *du, dsm_real *dgate,
+                               dsm_real *dh, const dsm_real *g, const dsm_real *u, int64_t gu_rs,
+                               const dsm_real *gate, int64_t R, int64_t F);
 
 typedef void dsm_attention_fn(const dsm_exec *x, const dsm_attention *op);
 typedef void dsm_attention_bwd_fn(const dsm_exec *x, const dsm_attention *op);
@@ -119,14 +121,10 @@ typedef void dsm_xent_fn(const dsm_exec *x, dsm_real *logits, int64_t rs, const 
 typedef void dsm_topk_fn(const dsm_exec *x, int32_t *pick, const dsm_real *score, int64_t R,
                          int64_t E, int64_t K);
 
-/* y[t] += Σ_k gate[t,k] · rows[pos[t,k]] for pos >= 0, k ascending. y (T, D), rows (R, D). */
+/* y[t] += Σ_k rows[pos[t,k]] for pos >= 0, k ascending. y (T, D), rows (R, D). Its backward is a
+ * gather: drows[r] = dy[token of r]. */
 typedef void dsm_combine_fn(const dsm_exec *x, dsm_real *y, const dsm_real *rows,
-                            const int32_t *pos, const dsm_real *gate, int64_t T, int64_t K,
-                            int64_t D);
-/* drows[pos[t,k]] = gate[t,k] · dy[t];  dgate[t,k] = <dy[t], rows[pos[t,k]]> (0 for pos < 0). */
-typedef void dsm_combine_bwd_fn(const dsm_exec *x, dsm_real *drows, dsm_real *dgate,
-                                const dsm_real *dy, const dsm_real *rows, const int32_t *pos,
-                                const dsm_real *gate, int64_t T, int64_t K, int64_t D);
+                            const int32_t *pos, int64_t T, int64_t K, int64_t D);
 
 /* y[r] = table[id[r]] (table: dtype any float); dtable[id[r]] += dy[r] in row order. */
 typedef void dsm_gather_fn(const dsm_exec *x, dsm_real *y, const dsm_mat *table, const int32_t *id,
@@ -145,8 +143,8 @@ typedef void dsm_adamw_fn(const dsm_exec *x, dsm_real *w, dsm_real *m, dsm_real 
 /* clang-format off */
 #define DSM_KERNEL_LIST(X)                                                                         \
     X(linear) X(linear_input) X(linear_weight) X(rmsnorm) X(rmsnorm_bwd) X(rope) X(swiglu)         \
-    X(swiglu_bwd) X(attention) X(attention_bwd) X(softmax) X(xent) X(topk) X(combine)              \
-    X(combine_bwd) X(gather) X(gather_bwd) X(add) X(sum_squares) X(adamw)
+    X(swiglu_bwd) X(attention) X(attention_bwd) X(softmax) X(xent) X(topk) X(combine) X(gather)    \
+    X(gather_bwd) X(add) X(sum_squares) X(adamw)
 /* clang-format on */
 
 enum dsm_kernel_slot {

@@ -31,7 +31,6 @@ dsm_block_scratch dsm_block_carve_scratch(dsm_arena *a, const dsm_block_shape *g
     if (!g->training) return w;
     w.attn = dsm_attention_of(c)->carve_scratch(a, c, g->R);
     w.dnorm = dsm_take_reals(a, g->R * c->hidden_size);
-    w.dact = dsm_take_reals(a, g->R * c->intermediate_size);
     return w;
 }
 
@@ -52,7 +51,8 @@ void dsm_block_forward(const dsm_ctx *c, const dsm_layer_params *p, dsm_block_ac
     if (p->is_moe) {
         dsm_moe_forward(c, &p->moe, &s->moe, &w->moe, out, s->h_norm);
     } else {
-        dsm_ffn_forward(c, &p->ffn, &s->ffn, &(dsm_rows){1, all, NULL}, out, true, s->h_norm);
+        dsm_ffn_forward(c, &p->ffn, &s->ffn, &(dsm_rows){1, all, NULL, NULL, NULL}, out, true,
+                        s->h_norm);
         dsm_lap(c, DSM_PART_DENSE);
     }
     dsm_watch(c, "stream after FFN", out, size);
@@ -67,8 +67,8 @@ void dsm_block_backward(const dsm_ctx *c, const dsm_layer_params *p, dsm_block_a
     if (p->is_moe) {
         dsm_moe_backward(c, &p->moe, &s->moe, &w->moe, w->dnorm, dstream, s->h_norm);
     } else {
-        dsm_ffn_backward(c, &p->ffn, &s->ffn, &(dsm_rows){1, all, NULL}, w->dnorm, false, dstream,
-                         s->h_norm, w->dact);
+        dsm_ffn_backward(c, &p->ffn, &s->ffn, &(dsm_rows){1, all, NULL, NULL, NULL}, w->dnorm,
+                         false, dstream, s->h_norm);
         dsm_lap(c, DSM_PART_DENSE);
     }
     dsm_norm_backward(c, &p->ffn_norm, dstream, w->dnorm, s->h, s->h_rstd, c->R);

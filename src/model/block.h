@@ -25,7 +25,6 @@ typedef struct dsm_block_scratch {
     dsm_moe_scratch moe;
     void *attn;      /* backward from here on */
     dsm_real *dnorm; /* (R, D) gradient by a normed stream */
-    dsm_real *dact;  /* (R, width of a dense FFN) */
 } dsm_block_scratch;
 
 /* The shape that activations are carved for. */

@@ -10,6 +10,7 @@ dsm_dispatch dsm_dispatch_carve(dsm_arena *a, int64_t T, int64_t K, int64_t E)
         .begin = dsm_arena_take(a, sizeof(int32_t) * (size_t)(E + 1)),
         .rows = dsm_arena_take(a, pairs),
         .pos = dsm_arena_take(a, pairs),
+        .gate = dsm_arena_take(a, sizeof(dsm_real) * (size_t)(T * K)),
     };
 }
 
@@ -25,6 +26,15 @@ void dsm_dispatch_sort(const dsm_dispatch *d, const dsm_route *r)
         d->begin[e] += d->begin[e - 1];
     for (int64_t i = pairs - 1; i >= 0; i--) {
         d->pos[i] = r->pick[i] < 0 ? -1 : --d->begin[r->pick[i]];
-        if (d->pos[i] >= 0) d->rows[d->pos[i]] = (int32_t)(i / r->K);
+        if (d->pos[i] < 0) continue;
+        d->rows[d->pos[i]] = (int32_t)(i / r->K);
+        d->gate[d->pos[i]] = r->gate[i];
     }
+}
+
+void dsm_dispatch_unsort(const dsm_dispatch *d, const dsm_route *r, dsm_real *out,
+                         const dsm_real *row)
+{
+    for (int64_t i = 0; i < r->T * r->K; i++)
+        out[i] = d->pos[i] < 0 ? 0 : row[d->pos[i]];
 }

@@ -63,26 +63,30 @@ void dsm_ffn_forward(const dsm_ctx *c, const dsm_ffn_params *p, const dsm_ffn_ac
     dsm_linear down = outer(p, at, s->act, y);
     for (int i = 0; i < in.n; i++)
         c->k->linear(c->exec, &in.map[i]);
-    c->k->swiglu(c->exec, s->act, s->gu, s->gu + p->F, 2 * p->F, at->begin[at->n_groups], p->F);
+    c->k->swiglu(c->exec, s->act, s->gu, s->gu + p->F, 2 * p->F, at->gate, at->begin[at->n_groups],
+                 p->F);
     down.accumulate = accumulate;
     c->k->linear(c->exec, &down);
 }
 
-/* h = silu(g) ⊙ u, y = W_down h:
- *   dh = W_downᵀ dy,  dW_down += dy hᵀ
- *   du = dh ⊙ silu(g),  dg = dh ⊙ u ⊙ silu'(g)      (written over g and u)
- *   dx = W_gateᵀ dg + W_upᵀ du,  dW_gate += dg xᵀ,  dW_up += du xᵀ */
+/* h = γ silu(g) ⊙ u, y = W_down h:
+ *   dh = W_downᵀ dy
+ *   dγ = <dh, silu(g) ⊙ u>,  du = γ dh ⊙ silu(g),  dg = γ dh ⊙ u ⊙ silu'(g)
+ *   dW_down += dy hᵀ
+ *   dx = W_gateᵀ dg + W_upᵀ du,  dW_gate += dg xᵀ,  dW_up += du xᵀ
+ * The second line is one pass that writes dg, du over g, u and h, which was not kept, over dh. */
 void dsm_ffn_backward(const dsm_ctx *c, const dsm_ffn_params *p, const dsm_ffn_act *s,
                       const dsm_rows *at, dsm_real *dx, bool accumulate, const dsm_real *dy,
-                      const dsm_real *x, dsm_real *dact)
+                      const dsm_real *x)
 {
     inner_maps in = inner(p, at, x, s->gu);
     dsm_linear down = outer(p, at, s->act, (dsm_real *)(uintptr_t)dy);
     dsm_real *g = s->gu, *u = s->gu + p->F;
-    down.dx = dact;
-    c->k->linear_weight(c->exec, &down);
+    down.dx = s->act;
     c->k->linear_input(c->exec, &down);
-    c->k->swiglu_bwd(c->exec, g, u, dact, g, u, 2 * p->F, at->begin[at->n_groups], p->F);
+    c->k->swiglu_bwd(c->exec, g, u, at->dgate, s->act, g, u, 2 * p->F, at->gate,
+                     at->begin[at->n_groups], p->F);
+    c->k->linear_weight(c->exec, &down);
     for (int i = 0; i < in.n; i++) {
         in.map[i].dx = dx;
         in.map[i].accumulate = accumulate || i > 0;

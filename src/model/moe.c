@@ -46,11 +46,10 @@ dsm_moe_scratch dsm_moe_carve_scratch(dsm_arena *a, const dsm_model_config *c, i
                                       bool training)
 {
     int64_t E = c->n_routed_experts, K = picks(c), D = c->hidden_size;
-    int64_t routed = R * K * c->moe_intermediate_size, shared = R * shared_width(c);
     dsm_moe_scratch w = {.work = dsm_take_reals(a, R * E)};
     if (!training) return w;
     w.drows = dsm_take_reals(a, R * K * D);
-    w.dact = dsm_take_reals(a, routed > shared ? routed : shared);
+    w.drow_gate = dsm_take_reals(a, R * K);
     w.dgate = dsm_take_reals(a, R * K);
     w.dscore = dsm_take_reals(a, R * E);
     w.dlogit = dsm_take_reals(a, R * E);
@@ -99,22 +98,22 @@ static void route(const dsm_ctx *c, const dsm_moe_params *p, dsm_moe_act *s,
     dsm_lap(c, DSM_PART_ROUTER);
 }
 
-static dsm_rows expert_rows(const dsm_moe_act *s)
+static dsm_rows expert_rows(const dsm_moe_act *s, const dsm_moe_scratch *w)
 {
-    return (dsm_rows){(int)s->route.E, s->dispatch.begin, s->dispatch.rows};
+    return (dsm_rows){(int)s->route.E, s->dispatch.begin, s->dispatch.rows, s->dispatch.gate,
+                      w->drow_gate};
 }
 
 static void experts_forward(const dsm_ctx *c, const dsm_moe_params *p, const dsm_moe_act *s,
-                            dsm_real *y, const dsm_real *x)
+                            const dsm_moe_scratch *w, dsm_real *y, const dsm_real *x)
 {
-    dsm_rows at = expert_rows(s);
+    dsm_rows at = expert_rows(s, w);
     dsm_dispatch_sort(&s->dispatch, &s->route);
     dsm_lap(c, DSM_PART_DISPATCH);
     dsm_ffn_forward(c, &p->experts, &s->experts, &at, s->rows, false, x);
     dsm_watch(c, "expert outputs", s->rows, at.begin[at.n_groups] * p->experts.D);
     dsm_lap(c, DSM_PART_EXPERTS);
-    c->k->combine(c->exec, y, s->rows, s->dispatch.pos, s->route.gate, c->R, s->route.K,
-                  p->experts.D);
+    c->k->combine(c->exec, y, s->rows, s->dispatch.pos, c->R, s->route.K, p->experts.D);
     dsm_lap(c, DSM_PART_DISPATCH);
 }
 
@@ -123,17 +122,17 @@ void dsm_moe_forward(const dsm_ctx *c, const dsm_moe_params *p, dsm_moe_act *s,
 {
     const int32_t all[2] = {0, (int32_t)c->R};
     if (p->shared.n_groups > 0) {
-        dsm_ffn_forward(c, &p->shared, &s->shared, &(dsm_rows){1, all, NULL}, y, true, x);
+        dsm_ffn_forward(c, &p->shared, &s->shared, &(dsm_rows){1, all, NULL, NULL, NULL}, y, true, x);
         dsm_lap(c, DSM_PART_SHARED);
     }
     if (p->experts.n_groups == 0) return;
     route(c, p, s, w, x);
-    experts_forward(c, p, s, y, x);
+    experts_forward(c, p, s, w, y, x);
 }
 
-/* dgate[t,k] = <dy_t, row_tk>,  drow_tk = gate[t,k] dy_t, then each expert's own backward, then
- * dx_t += Σ_k dx_tk (a combination with gates 1). The router adds W_rᵀ dlogit_t, where dlogit comes
- * from dgate and the balance losses; picks are constants. */
+/* Each expert's row of token t receives dy_t, and its backward gives dx_tk and dgate_tk; dx_t +=
+ * Σ_k dx_tk. The router adds W_rᵀ dlogit_t, where dlogit comes from dgate and the balance losses;
+ * picks are constants. */
 
 static void router_backward(const dsm_ctx *c, const dsm_moe_params *p, const dsm_moe_act *s,
                             const dsm_moe_scratch *w, dsm_real *dx, const dsm_real *x)
@@ -156,14 +155,15 @@ static void experts_backward(const dsm_ctx *c, const dsm_moe_params *p, const ds
                              const dsm_moe_scratch *w, dsm_real *dx, const dsm_real *dy,
                              const dsm_real *x)
 {
-    dsm_rows at = expert_rows(s);
-    int64_t D = p->experts.D, K = s->route.K;
-    c->k->combine_bwd(c->exec, w->drows, w->dgate, dy, s->rows, s->dispatch.pos, s->route.gate,
-                      c->R, K, D);
+    dsm_rows at = expert_rows(s, w);
+    int64_t D = p->experts.D;
+    const dsm_mat table = {dy, DSM_REAL_DTYPE, c->R, D};
+    c->k->gather(c->exec, w->drows, &table, at.rows, at.begin[at.n_groups]);
     dsm_lap(c, DSM_PART_DISPATCH);
-    dsm_ffn_backward(c, &p->experts, &s->experts, &at, w->drows, false, w->drows, x, w->dact);
+    dsm_ffn_backward(c, &p->experts, &s->experts, &at, w->drows, false, w->drows, x);
     dsm_lap(c, DSM_PART_EXPERTS);
-    c->k->combine(c->exec, dx, w->drows, s->dispatch.pos, c->ones, c->R, K, D);
+    c->k->combine(c->exec, dx, w->drows, s->dispatch.pos, c->R, s->route.K, D);
+    dsm_dispatch_unsort(&s->dispatch, &s->route, w->dgate, w->drow_gate);
     dsm_lap(c, DSM_PART_DISPATCH);
 }
 
@@ -172,8 +172,8 @@ void dsm_moe_backward(const dsm_ctx *c, const dsm_moe_params *p, const dsm_moe_a
 {
     const int32_t all[2] = {0, (int32_t)c->R};
     if (p->shared.n_groups > 0) {
-        dsm_ffn_backward(c, &p->shared, &s->shared, &(dsm_rows){1, all, NULL}, dx, false, dy, x,
-                         w->dact);
+        dsm_ffn_backward(c, &p->shared, &s->shared, &(dsm_rows){1, all, NULL, NULL, NULL}, dx,
+                         false, dy, x);
         dsm_lap(c, DSM_PART_SHARED);
     } else {
         dsm_clear(c, dx, c->R * c->config->hidden_size);

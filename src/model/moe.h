@@ -25,7 +25,7 @@ typedef struct dsm_moe_act {
 typedef struct dsm_moe_scratch {
     dsm_real *work;            /* (R, E), forward */
     dsm_real *drows;           /* (R·K, D), backward from here on */
-    dsm_real *dact;            /* (R·K, F) or (R, width of shared) */
+    dsm_real *drow_gate;       /* (R·K) gradient by the gate of each row */
     dsm_real *dgate;           /* (R, K) */
     dsm_real *dscore, *dlogit; /* (R, E) */
     dsm_real *dseen;           /* (R, D) */

@@ -156,15 +156,19 @@ static void rope_backward(const pair *p, dsm_real *const *grad, const dsm_real *
 
 static void swiglu_forward(const pair *p, dsm_real *out, dsm_real *const *in)
 {
-    (void)p;
-    OPS->swiglu(X, out, in[0], in[1], WIDTH, ROWS, WIDTH);
+    OPS->swiglu(X, out, in[0], in[1], WIDTH, p->inputs > 2 ? in[2] : NULL, ROWS, WIDTH);
 }
 
 static void swiglu_backward(const pair *p, dsm_real *const *grad, const dsm_real *dout,
                             dsm_real *const *in)
 {
-    (void)p;
-    OPS->swiglu_bwd(X, grad[0], grad[1], dout, in[0], in[1], WIDTH, ROWS, WIDTH);
+    dsm_real dh[ROWS * WIDTH], h[ROWS * WIDTH];
+    bool gated = p->inputs > 2;
+    memcpy(dh, dout, sizeof dh);
+    OPS->swiglu_bwd(X, grad[0], grad[1], gated ? grad[2] : NULL, dh, in[0], in[1], WIDTH,
+                    gated ? in[2] : NULL, ROWS, WIDTH);
+    swiglu_forward(p, h, in);
+    assert_memory_equal(dh, h, sizeof h); /* backward leaves h again */
 }
 
 static const int32_t xent_target[ROWS] = {0, 5, -1, 3, 3};
@@ -193,18 +197,20 @@ static void xent_backward(const pair *p, dsm_real *const *grad, const dsm_real *
 
 enum { TOKENS = 3, CHOICES = 2 };
 static const int32_t combine_pos[TOKENS * CHOICES] = {3, 0, 4, -1, 1, 2};
+static const int32_t combine_token[] = {0, 2, 2, 0, 1}; /* of each row that is used */
 
 static void combine_forward(const pair *p, dsm_real *out, dsm_real *const *in)
 {
     (void)p;
-    OPS->combine(X, out, in[0], combine_pos, in[1], TOKENS, CHOICES, WIDTH);
+    OPS->combine(X, out, in[0], combine_pos, TOKENS, CHOICES, WIDTH);
 }
 
 static void combine_backward(const pair *p, dsm_real *const *grad, const dsm_real *dout,
                              dsm_real *const *in)
 {
-    (void)p;
-    OPS->combine_bwd(X, grad[0], grad[1], dout, in[0], combine_pos, in[1], TOKENS, CHOICES, WIDTH);
+    dsm_mat dy = {dout, DSM_REAL_DTYPE, TOKENS, WIDTH};
+    (void)p, (void)in;
+    OPS->gather(X, grad[0], &dy, combine_token, sizeof combine_token / sizeof *combine_token);
 }
 
 /* ---- gather: rows used twice ---------------------------------------------------------------- */
@@ -266,9 +272,11 @@ static const pair pairs[] = {
     {"rope", {"v"}, {ROWS * 2 * WIDTH}, ROWS * 2 * WIDTH, 1, rope_forward, rope_backward, 1},
     {"swiglu", {"g", "u"}, {ROWS * WIDTH, ROWS * WIDTH}, ROWS * WIDTH, 2, swiglu_forward,
      swiglu_backward, 3},
+    {"gated swiglu", {"g", "u", "gate"}, {ROWS * WIDTH, ROWS * WIDTH, ROWS}, ROWS * WIDTH, 3,
+     swiglu_forward, swiglu_backward, 3},
     {"xent", {"logits"}, {ROWS * WIDTH}, ROWS, 1, xent_forward, xent_backward, 3},
-    {"combine", {"rows", "gate"}, {TOKENS * CHOICES * WIDTH, TOKENS * CHOICES}, TOKENS * WIDTH, 2,
-     combine_forward, combine_backward, 1},
+    {"combine", {"rows"}, {TOKENS * CHOICES * WIDTH}, TOKENS * WIDTH, 1, combine_forward,
+     combine_backward, 1},
     {"gather", {"table"}, {LIN_POOL * WIDTH}, LIN_R * WIDTH, 1, gather_forward, gather_backward, 1},
     {"attention", {"q", "k", "v"}, {SEQ * T * H * DK, SEQ * T * HK * DK, SEQ * T * HK * DV},
      SEQ * T * H * DV, 3, attention_forward, attention_backward, 1},

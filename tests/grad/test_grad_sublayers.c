@@ -191,17 +191,17 @@ static void attention_backward(bench *b)
 }
 
 static const int32_t all_rows[2] = {0, R};
+static const dsm_rows plain_rows = {.n_groups = 1, .begin = all_rows};
 
 static void ffn_forward(bench *b)
 {
-    dsm_ffn_forward(&b->ctx, &layer(b)->ffn, &b->act.ffn, &(dsm_rows){1, all_rows, NULL}, b->out,
-                    false, b->x);
+    dsm_ffn_forward(&b->ctx, &layer(b)->ffn, &b->act.ffn, &plain_rows, b->out, false, b->x);
 }
 
 static void ffn_backward(bench *b)
 {
-    dsm_ffn_backward(&b->ctx, &layer(b)->ffn, &b->act.ffn, &(dsm_rows){1, all_rows, NULL}, b->dx,
-                     false, b->weight, b->x, b->scratch.dact);
+    dsm_ffn_backward(&b->ctx, &layer(b)->ffn, &b->act.ffn, &plain_rows, b->dx, false, b->weight,
+                     b->x);
 }
 
 static void embed_forward(bench *b)

@@ -11,7 +11,7 @@ static const double eps = (double)DSM_REAL_EPS;
 
 typedef struct ctx {
     int64_t T, K, D, n;
-    const dsm_real *rows, *gate, *dy, *g;
+    const dsm_real *rows, *dy, *g;
     const int32_t *pos;
     dsm_mat table;
     dsm_adamw p;
@@ -30,21 +30,13 @@ static ctx make_combine(int64_t T, int64_t K, int64_t D)
         pos[i] = -1;
     c.pos = pos;
     c.rows = lab_random(c.n * D, 1, 1);
-    c.gate = lab_random(c.n, 1, 2);
-    c.dy = lab_random(T * D, 1, 3);
     return c;
 }
 
 static void run_combine(const dsm_exec *x, const void *raw, dsm_real *const *out)
 {
     const ctx *c = raw;
-    x->kernels->combine(x, out[0], c->rows, c->pos, c->gate, c->T, c->K, c->D);
-}
-
-static void run_combine_bwd(const dsm_exec *x, const void *raw, dsm_real *const *out)
-{
-    const ctx *c = raw;
-    x->kernels->combine_bwd(x, out[0], out[1], c->dy, c->rows, c->pos, c->gate, c->T, c->K, c->D);
+    x->kernels->combine(x, out[0], c->rows, c->pos, c->T, c->K, c->D);
 }
 
 static void test_combine(void **state)
@@ -58,12 +50,6 @@ static void test_combine(void **state)
         snprintf(c.shape, sizeof c.shape, "T=%d K=%d D=%d", (int)k.T, (int)k.K, (int)k.D);
         c.out[0] = (lab_out){"y", n, lab_random(n, 1, 4), lab_sum_tol(k.K, 1), 0, false};
         lab_check(&c);
-
-        lab_case b = {.op = "combine_bwd", .run = run_combine_bwd, .ctx = &k, .n_out = 2};
-        snprintf(b.shape, sizeof b.shape, "%s", c.shape);
-        b.out[0] = (lab_out){"drows", k.n * k.D, lab_random(k.n * k.D, 1, 5), 0, eps, false};
-        b.out[1] = (lab_out){"dgate", k.n, NULL, lab_sum_tol(k.D, 1), 0, false};
-        lab_check(&b);
         lab_release();
     }
 }

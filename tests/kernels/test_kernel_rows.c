@@ -112,14 +112,15 @@ static void test_rope(void **state)
 static void run_swiglu(const dsm_exec *x, const void *raw, dsm_real *const *out)
 {
     const ctx *c = raw;
-    x->kernels->swiglu(x, out[0], c->a, c->b, c->rs, c->s.R, c->s.D);
+    x->kernels->swiglu(x, out[0], c->a, c->b, c->rs, c->d, c->s.R, c->s.D);
 }
 
 static void run_swiglu_bwd(const dsm_exec *x, const void *raw, dsm_real *const *out)
 {
     const ctx *c = raw;
     const dsm_real *g = c->in_place ? out[0] : c->a, *u = c->in_place ? out[1] : c->b;
-    x->kernels->swiglu_bwd(x, out[0], out[1], c->c, g, u, c->rs, c->s.R, c->s.D);
+    x->kernels->swiglu_bwd(x, out[0], out[1], c->d ? out[3] : NULL, out[2], g, u, c->rs, c->d,
+                           c->s.R, c->s.D);
 }
 
 static void test_swiglu(void **state)
@@ -132,16 +133,18 @@ static void test_swiglu(void **state)
             int64_t n = k.s.R * k.s.D, n_gu = k.s.R * k.rs;
             k.a = lab_random(n_gu, amp, 1);
             k.b = lab_random(n_gu, 2, 2);
-            k.c = lab_random(n, 1, 3);
+            k.d = variant % 2 ? lab_random(k.s.R, 1, 4) : NULL;
             lab_case c = {.op = "swiglu", .run = run_swiglu, .n_out = 1};
             c.out[0] = (lab_out){"h", n, NULL, 1e-37, 8 * eps, false};
             check(&c, &k);
 
             /* 1 - sigmoid loses digits where the sigmoid is near 1 and g is large */
-            lab_case b = {.op = "swiglu_bwd", .run = run_swiglu_bwd, .n_out = 2};
+            lab_case b = {.op = "swiglu_bwd", .run = run_swiglu_bwd, .n_out = k.d ? 4 : 3};
             double tol = 8 * eps * (1 + fmin(amp, 20)) * 2;
             b.out[0] = (lab_out){"dg", n_gu, k.in_place ? k.a : NULL, tol, 8 * eps, false};
             b.out[1] = (lab_out){"du", n_gu, k.in_place ? k.b : NULL, 1e-37, 8 * eps, false};
+            b.out[2] = (lab_out){"h", n, lab_random(n, 1, 3), 1e-37, 8 * eps, false};
+            b.out[3] = (lab_out){"dgate", k.s.R, NULL, 8 * lab_sum_tol(k.s.D, 2 * amp), 0, false};
             check(&b, &k);
             lab_release();
         }

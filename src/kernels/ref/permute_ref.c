@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Rows that move: experts' outputs back to their tokens (combine), embedding look-up (gather).
+/* Rows that move: experts' outputs back to their tokens (combine), table look-up (gather).
  *
- *   y_t += Σ_k gate_tk · rows[pos_tk]
- *   drows[pos_tk] = gate_tk dy_t          dgate_tk = <dy_t, rows[pos_tk]>
+ *   y_t += Σ_k rows[pos_tk]
  *
- * Each (t, k) has its own row, so combine's backward writes disjoint rows. gather's backward sums
- * rows of equal id; it runs by column blocks, each over all rows in order. */
+ * Each (t, k) has its own row, so combine's backward is a gather. gather's backward sums rows of
+ * equal id; it runs by column blocks, each over all rows in order. */
 #include "kernels/chunk.h"
 #include "kernels/variant.h"
 
 enum { ROWS = 16, COLUMNS = 64 };
 
 typedef struct combine_args {
-    dsm_real *y, *drows, *dgate;
-    const dsm_real *rows, *gate, *dy;
+    dsm_real *y;
+    const dsm_real *rows;
     const int32_t *pos;
     int64_t T, K, D;
 } combine_args;
@@ -23,10 +22,9 @@ static void combine_token(const combine_args *a, int64_t t, dsm_real *restrict y
     for (int64_t k = t * a->K; k < (t + 1) * a->K; k++) {
         if (a->pos[k] < 0) continue;
         const dsm_real *row = a->rows + a->pos[k] * a->D;
-        dsm_real gate = a->gate[k];
         DSM_SIMD
         for (int64_t d = 0; d < a->D; d++)
-            y[d] += gate * row[d];
+            y[d] += row[d];
     }
 }
 
@@ -40,47 +38,10 @@ static void combine_rows(void *arg, int64_t item, int worker)
 }
 
 void DSM_K(combine)(const dsm_exec *x, dsm_real *y, const dsm_real *rows, const int32_t *pos,
-                    const dsm_real *gate, int64_t T, int64_t K, int64_t D)
+                    int64_t T, int64_t K, int64_t D)
 {
-    combine_args a = {.y = y, .rows = rows, .pos = pos, .gate = gate, .T = T, .K = K, .D = D};
+    combine_args a = {.y = y, .rows = rows, .pos = pos, .T = T, .K = K, .D = D};
     dsm_pool_run(x->pool, dsm_chunk_count(T, ROWS), combine_rows, &a);
-}
-
-/* drow = gate · dy; returns <dy, row>. */
-static dsm_acc combine_pair_bwd(dsm_real *restrict drow, const dsm_real *restrict dy,
-                                const dsm_real *restrict row, dsm_real gate, int64_t D)
-{
-    dsm_acc sum = 0;
-    DSM_SIMD_SUM(sum)
-    for (int64_t d = 0; d < D; d++) {
-        drow[d] = gate * dy[d];
-        sum += (dsm_acc)dy[d] * (dsm_acc)row[d];
-    }
-    return sum;
-}
-
-static void combine_bwd_rows(void *arg, int64_t item, int worker)
-{
-    const combine_args *a = arg;
-    dsm_range rows = dsm_chunk(a->T, ROWS, item);
-    (void)worker;
-    for (int64_t t = rows.begin; t < rows.end; t++)
-        for (int64_t k = t * a->K; k < (t + 1) * a->K; k++) {
-            int64_t at = a->pos[k] * a->D;
-            a->dgate[k] = 0;
-            if (a->pos[k] >= 0)
-                a->dgate[k] = (dsm_real)combine_pair_bwd(a->drows + at, a->dy + t * a->D,
-                                                         a->rows + at, a->gate[k], a->D);
-        }
-}
-
-void DSM_K(combine_bwd)(const dsm_exec *x, dsm_real *drows, dsm_real *dgate, const dsm_real *dy,
-                        const dsm_real *rows, const int32_t *pos, const dsm_real *gate, int64_t T,
-                        int64_t K, int64_t D)
-{
-    combine_args a = {.drows = drows, .dgate = dgate, .dy = dy, .rows = rows, .pos = pos,
-                      .gate = gate, .T = T, .K = K, .D = D};
-    dsm_pool_run(x->pool, dsm_chunk_count(T, ROWS), combine_bwd_rows, &a);
 }
 
 typedef struct gather_args {

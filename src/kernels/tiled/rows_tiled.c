@@ -7,8 +7,8 @@
 enum { ROWS = 8 };
 
 typedef struct rows_args {
-    float *out, *out2;          /* score | logits, loss | h | dg, du */
-    const float *in, *in2, *dh; /* logits | g, u */
+    float *out, *out2, *dh, *dgate; /* score | logits, loss | h | dg, du */
+    const float *in, *in2, *gate;   /* logits | g, u */
     const int32_t *target;
     int64_t rs, R, n;
     float scale;
@@ -71,19 +71,25 @@ void DSM_K(xent_tiled)(const dsm_exec *x, float *logits, int64_t rs, const int32
     dsm_pool_run(x->pool, dsm_chunk_count(R, ROWS), xent_rows, &a);
 }
 
+static float gate_of(const rows_args *a, int64_t r)
+{
+    return a->gate ? a->gate[r] : 1;
+}
+
 static void swiglu_rows(void *arg, int64_t item, int worker)
 {
     const rows_args *a = arg;
     dsm_range rows = dsm_chunk(a->R, ROWS, item);
     (void)worker;
     for (int64_t r = rows.begin; r < rows.end; r++)
-        TILE->row_swiglu(a->out + r * a->n, a->in + r * a->rs, a->in2 + r * a->rs, a->n);
+        TILE->row_swiglu(a->out + r * a->n, a->in + r * a->rs, a->in2 + r * a->rs, gate_of(a, r),
+                         a->n);
 }
 
 void DSM_K(swiglu_tiled)(const dsm_exec *x, float *h, const float *g, const float *u, int64_t gu_rs,
-                         int64_t R, int64_t F)
+                         const float *gate, int64_t R, int64_t F)
 {
-    rows_args a = {.out = h, .in = g, .in2 = u, .rs = gu_rs, .R = R, .n = F};
+    rows_args a = {.out = h, .in = g, .in2 = u, .gate = gate, .rs = gu_rs, .R = R, .n = F};
     dsm_pool_run(x->pool, dsm_chunk_count(R, ROWS), swiglu_rows, &a);
 }
 
@@ -92,14 +98,19 @@ static void swiglu_bwd_rows(void *arg, int64_t item, int worker)
     const rows_args *a = arg;
     dsm_range rows = dsm_chunk(a->R, ROWS, item);
     (void)worker;
-    for (int64_t r = rows.begin; r < rows.end; r++)
-        TILE->row_swiglu_bwd(a->out + r * a->rs, a->out2 + r * a->rs, a->dh + r * a->n,
-                             a->in + r * a->rs, a->in2 + r * a->rs, a->n);
+    for (int64_t r = rows.begin; r < rows.end; r++) {
+        float dgate = TILE->row_swiglu_bwd(a->out + r * a->rs, a->out2 + r * a->rs,
+                                           a->dh + r * a->n, a->in + r * a->rs, a->in2 + r * a->rs,
+                                           gate_of(a, r), a->n);
+        if (a->dgate) a->dgate[r] = dgate;
+    }
 }
 
-void DSM_K(swiglu_bwd_tiled)(const dsm_exec *x, float *dg, float *du, const float *dh,
-                             const float *g, const float *u, int64_t gu_rs, int64_t R, int64_t F)
+void DSM_K(swiglu_bwd_tiled)(const dsm_exec *x, float *dg, float *du, float *dgate, float *dh,
+                             const float *g, const float *u, int64_t gu_rs, const float *gate,
+                             int64_t R, int64_t F)
 {
-    rows_args a = {.out = dg, .out2 = du, .dh = dh, .in = g, .in2 = u, .rs = gu_rs, .R = R, .n = F};
+    rows_args a = {.out = dg, .out2 = du, .dgate = dgate, .dh = dh, .in = g, .in2 = u,
+                   .gate = gate, .rs = gu_rs, .R = R, .n = F};
     dsm_pool_run(x->pool, dsm_chunk_count(R, ROWS), swiglu_bwd_rows, &a);
 }

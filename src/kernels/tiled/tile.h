@@ -49,13 +49,14 @@ typedef struct dsm_tile {
      *   row_max         the largest
      *   row_exp         e = exp(scale · s - top), returns their sum; e may be s, or NULL: no store
      *   row_exp_grad    s = exp(scale · s - lse), then dp = scale · s · (dp - delta)
-     *   row_swiglu…     SwiGLU and its gradient, as in ref/act_ref.c; dg, du may be g, u */
+     *   row_swiglu…     SwiGLU and its gradients, as in ref/act_ref.c; dg, du may be g, u; returns
+     *                   the gate's */
     float (*row_max)(const float *s, int64_t n);
     float (*row_exp)(float *e, const float *s, int64_t n, float scale, float top);
     void (*row_exp_grad)(float *s, float *dp, int64_t n, float scale, float lse, float delta);
-    void (*row_swiglu)(float *h, const float *g, const float *u, int64_t n);
-    void (*row_swiglu_bwd)(float *dg, float *du, const float *dh, const float *g, const float *u,
-                           int64_t n);
+    void (*row_swiglu)(float *h, const float *g, const float *u, float gate, int64_t n);
+    float (*row_swiglu_bwd)(float *dg, float *du, float *dh, const float *g, const float *u,
+                            float gate, int64_t n);
 } dsm_tile;
 
 #endif

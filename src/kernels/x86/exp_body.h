@@ -94,47 +94,57 @@ static inline vec sigmoid(vec g)
     return vec_div(one, vec_add(one, vec_exp(vec_sub(vec_zero(), g))));
 }
 
-static void row_swiglu(float *h, const float *g, const float *u, int64_t n)
+static inline vec swiglu(vec g, vec u, vec gate)
 {
+    return vec_mul(gate, vec_mul(vec_mul(g, sigmoid(g)), u));
+}
+
+static void row_swiglu(float *h, const float *g, const float *u, float gate, int64_t n)
+{
+    vec c = vec_set1(gate);
     int64_t j = 0;
-    for (; j + LANES <= n; j += LANES) {
-        vec gv = vec_load(g + j);
-        vec_store(h + j, vec_mul(vec_mul(gv, sigmoid(gv)), vec_load(u + j)));
-    }
+    for (; j + LANES <= n; j += LANES)
+        vec_store(h + j, swiglu(vec_load(g + j), vec_load(u + j), c));
     if (j < n) {
         vec_mask m = vec_first(n - j);
-        vec gv = vec_load_masked(g + j, m);
-        vec_store_masked(h + j, m, vec_mul(vec_mul(gv, sigmoid(gv)), vec_load_masked(u + j, m)));
+        vec_store_masked(h + j, m, swiglu(vec_load_masked(g + j, m), vec_load_masked(u + j, m), c));
     }
 }
 
-/* From dh, g and u to dg and du. */
-static inline void swiglu_grad(vec dh, vec *g, vec *u)
+/* g, u and dh become dg, du and h; returns sum + dh ⊙ h / gate. */
+static inline vec swiglu_grad(vec *g, vec *u, vec *dh, vec gate, vec sum)
 {
-    vec s = sigmoid(*g), one = vec_set1(1);
-    vec slope = vec_mul(s, vec_fma(*g, vec_sub(one, s), one));
-    vec dg = vec_mul(vec_mul(dh, *u), slope);
-    *u = vec_mul(dh, vec_mul(*g, s));
-    *g = dg;
+    vec s = sigmoid(*g), one = vec_set1(1), silu = vec_mul(*g, s), p = vec_mul(silu, *u);
+    vec slope = vec_mul(s, vec_fma(*g, vec_sub(one, s), one)), d = vec_mul(gate, *dh);
+    sum = vec_fma(*dh, p, sum);
+    *g = vec_mul(vec_mul(d, *u), slope);
+    *u = vec_mul(d, silu);
+    *dh = vec_mul(gate, p);
+    return sum;
 }
 
-static void row_swiglu_bwd(float *dg, float *du, const float *dh, const float *g, const float *u,
-                           int64_t n)
+static float row_swiglu_bwd(float *dg, float *du, float *dh, const float *g, const float *u,
+                            float gate, int64_t n)
 {
+    vec c = vec_set1(gate), sum = vec_zero();
     int64_t j = 0;
     for (; j + LANES <= n; j += LANES) {
-        vec gv = vec_load(g + j), uv = vec_load(u + j);
-        swiglu_grad(vec_load(dh + j), &gv, &uv);
+        vec gv = vec_load(g + j), uv = vec_load(u + j), hv = vec_load(dh + j);
+        sum = swiglu_grad(&gv, &uv, &hv, c, sum);
         vec_store(dg + j, gv);
         vec_store(du + j, uv);
+        vec_store(dh + j, hv);
     }
     if (j < n) {
         vec_mask m = vec_first(n - j);
         vec gv = vec_load_masked(g + j, m), uv = vec_load_masked(u + j, m);
-        swiglu_grad(vec_load_masked(dh + j, m), &gv, &uv);
+        vec hv = vec_load_masked(dh + j, m);
+        sum = swiglu_grad(&gv, &uv, &hv, c, sum); /* masked elements are 0 and add 0 */
         vec_store_masked(dg + j, m, gv);
         vec_store_masked(du + j, m, uv);
+        vec_store_masked(dh + j, m, hv);
     }
+    return vec_sum(sum);
 }
 
 #endif
