@@ -81,32 +81,56 @@ def mark(part, *outputs):
     return outputs[0] if len(outputs) == 1 else outputs
 
 
+def row_multiple():
+    """To what the rows of an expert are filled up.
+
+    oneDNN, which computes the bf16 products, compiles a kernel for every new number of rows: with
+    as many numbers as experts, new ones each step, that took six times as long as the products.
+    """
+    reduced = gemm_dtype() != torch.float32 or torch.get_float32_matmul_precision() == "medium"
+    return 32 if reduced else 1
+
+
+def in_expert_order(pick, E):
+    """Rows of K copies of the tokens in expert order: what each row copies, where each copy went,
+    rows that only fill up (they copy anything, their gradient is 0), and where experts end."""
+    flat, multiple = pick.flatten(), row_multiple()
+    order, copies = flat.argsort(stable=True), torch.arange(flat.numel())
+    count = flat.bincount(minlength=E)
+    room = (count + multiple - 1) // multiple * multiple
+    ends, filling = room.cumsum(0), room - count
+    before = (filling.cumsum(0) - filling)[flat[order]]
+    row = torch.empty_like(order).scatter_(0, order, copies + before)
+    copy = torch.full((int(ends[-1]),), -1).scatter_(0, row, copies)
+    return copy.clamp(min=0), row, (copy < 0).nonzero().flatten(), ends
+
+
 class Permute(torch.autograd.Function):
     """Rows of x repeated K times, in expert order; the gradient gathers, it does not scatter."""
 
     @staticmethod
-    def forward(ctx, x, order, inverse, K):
-        ctx.save_for_backward(inverse)
+    def forward(ctx, x, copy, row, K):
+        ctx.save_for_backward(row)
         ctx.K = K
-        return x.index_select(0, order // K)
+        return x.index_select(0, copy // K)
 
     @staticmethod
     def backward(ctx, dy):
-        (inverse,) = ctx.saved_tensors
-        dx = dy.index_select(0, inverse).view(-1, ctx.K, dy.shape[1]).sum(1)
+        (row,) = ctx.saved_tensors
+        dx = dy.index_select(0, row).view(-1, ctx.K, dy.shape[1]).sum(1)
         return dx, None, None, None
 
 
 class Unpermute(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, y, order, inverse):
-        ctx.save_for_backward(order)
-        return y.index_select(0, inverse)
+    def forward(ctx, y, copy, row, filler):
+        ctx.save_for_backward(copy, filler)
+        return y.index_select(0, row)
 
     @staticmethod
     def backward(ctx, dy):
-        (order,) = ctx.saved_tensors
-        return dy.index_select(0, order), None, None
+        copy, filler = ctx.saved_tensors
+        return dy.index_select(0, copy).index_fill_(0, filler, 0), None, None, None
 
 
 def product_into(out, a, b):
@@ -213,13 +237,10 @@ class SortedExperts(nn.Module):
         self.down = nn.Parameter(torch.empty(E, D, width))
 
     def forward(self, x, gate, pick):
-        flat = pick.flatten()
-        order = flat.argsort(stable=True)
-        inverse = torch.empty_like(order).scatter_(0, order, torch.arange(order.numel()))
-        ends = flat.bincount(minlength=self.E).cumsum(0)
-        x = mark(DISPATCH, Permute.apply(x.to(gemm_dtype()), order, inverse, self.K))
+        copy, row, filler, ends = in_expert_order(pick, self.E)
+        x = mark(DISPATCH, Permute.apply(x.to(gemm_dtype()), copy, row, self.K))
         y = mark("routed experts", self.experts(x, ends))
-        y = Unpermute.apply(y, order, inverse).view(*gate.shape, -1)     # (N, K, D)
+        y = Unpermute.apply(y, copy, row, filler).view(*gate.shape, -1)  # (N, K, D)
         return mark(DISPATCH, torch.bmm(gate.unsqueeze(1), y).squeeze(1))
 
     def experts(self, x, ends):
