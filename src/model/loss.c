@@ -6,7 +6,7 @@
  * the logits stay close. */
 #include "model/ends.h"
 
-enum { MAX_ROWS = 512, MIN_ROWS = 32, CHUNK_ELEMENTS = 1 << 22 };
+enum { MAX_ROWS = 1024, MIN_ROWS = 32, CHUNK_ELEMENTS = 1 << 23 };
 
 static int64_t chunk_rows(int64_t R, int64_t V)
 {

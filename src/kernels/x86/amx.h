@@ -30,7 +30,8 @@ enum {
     SPLITS = DSM_AMX_SPLITS, /* of this compilation */
     STRIP = 16,              /* lanes */
     STEP = 32,               /* values of k */
-    TILE = 256               /* pairs */
+    TILE = 256,              /* pairs */
+    TOGETHER = 4 * STRIP     /* columns packed side by side, to read whole lines of a row */
 };
 
 typedef uint32_t pair; /* two bf16 */
@@ -105,34 +106,45 @@ static inline void transpose_quad(__m512 out[4], const __m128 quad[16])
 /* Lanes are rows, k runs along them: A by rows. */
 static inline void pack_by_rows(pair *strip, const float *const *row, int64_t rows, int64_t k)
 {
-    const int64_t whole = k / STEP;
-    for (int64_t i = 0; i < rows; i++) {
-        const float *p = row[i];
-        pair *out = strip + i * STRIP;
-        for (int64_t s = 0; s < whole; s++, p += STEP, out += SPLITS * TILE)
-            store_splits(out, vec_load(p), vec_load(p + STRIP));
-        if (k % STEP)
-            store_splits(out, load_up_to(p, k % STEP), load_up_to(p + STRIP, k % STEP - STRIP));
+    for (int64_t s = 0; s < step_count(k); s++, strip += SPLITS * TILE) {
+        const int64_t at = s * STEP, left = k - at;
+        for (int64_t i = 0; i < rows; i++) {
+            const float *p = row[i] + at;
+            if (left >= STEP)
+                store_splits(strip + i * STRIP, vec_load(p), vec_load(p + STRIP));
+            else
+                store_splits(strip + i * STRIP, load_up_to(p, left),
+                             load_up_to(p + STRIP, left - STRIP));
+        }
     }
 }
 
-/* Lanes are columns, k runs down the rows: two rows 16 apart to each row of pairs, across strips.
- */
+/* One step of the strips of `columns` <= 64 columns from c on; rows past k read as zero. */
+INLINE void pair_rows(pair *strips, int64_t stride, const float *const *row, int64_t k, int64_t c,
+                      int64_t columns)
+{
+    for (int64_t p = 0; p < STRIP; p++)
+#pragma GCC unroll 4
+        for (int64_t i = 0; i < columns; i += STRIP)
+            store_splits(strips + i / STRIP * stride + p * STRIP,
+                         p < k ? load_up_to(row[p] + c + i, columns - i) : vec_zero(),
+                         STRIP + p < k ? load_up_to(row[STRIP + p] + c + i, columns - i)
+                                       : vec_zero());
+}
+
+/* Lanes are columns, k runs down the rows: two rows 16 apart to each row of pairs. A few strips at
+ * a time: whole cache lines of a row are read, and what is written stays close. */
 static inline void pack_pairs(pair *strips, int64_t stride, const float *const *row, int64_t k,
                               int64_t columns)
 {
-    const int64_t whole = columns / STRIP;
-    for (int64_t p = 0; p < step_count(k) * STRIP; p++) {
-        const int64_t first = p / STRIP * STEP + p % STRIP;
-        const float *lo = first < k ? row[first] : NULL;
-        const float *hi = first + STRIP < k ? row[first + STRIP] : NULL;
-        pair *out = strips + p / STRIP * SPLITS * TILE + p % STRIP * STRIP;
-        for (int64_t c = 0; c < strip_count(columns); c++, out += stride) {
-            int64_t n = c < whole ? STRIP : columns % STRIP;
-            store_splits(out, lo ? load_up_to(lo + c * STRIP, n) : vec_zero(),
-                         hi ? load_up_to(hi + c * STRIP, n) : vec_zero());
+    for (; k > 0; k -= STEP, row += STEP, strips += SPLITS * TILE)
+        for (int64_t c = 0; c < columns; c += TOGETHER) {
+            pair *out = strips + c / STRIP * stride;
+            if (k >= STEP && columns - c >= TOGETHER)
+                pair_rows(out, stride, row, STEP, c, TOGETHER);
+            else
+                pair_rows(out, stride, row, k, c, columns - c < TOGETHER ? columns - c : TOGETHER);
         }
-    }
 }
 
 static inline __m128 quad_up_to(const float *p, int64_t n)
@@ -232,11 +244,23 @@ static inline void open_tiles(void)
         if (m > 1 && n > 1) _tile_dpbf16ps(3, 5, 7);                                               \
     } while (0)
 
+/* Rows of C that the next block will write: asked for a few at a time while this one is summed. */
+INLINE void prefetch_rows(const float *c, int64_t c_rs, int64_t from, int64_t to)
+{
+    for (int64_t i = from; i < to && i < 2 * STRIP; i++) {
+        _mm_prefetch((const char *)(c + i * c_rs), _MM_HINT_ET0);
+        _mm_prefetch((const char *)(c + i * c_rs + STRIP), _MM_HINT_ET0);
+    }
+}
+
 /* C += A · B over the steps of m strips of A and n of B; the small products first. */
-INLINE void sum_steps(int m, int n, int64_t steps, const pair *a, const pair *b)
+INLINE void sum_steps(int m, int n, int64_t steps, const pair *a, const pair *b, const float *next,
+                      int64_t next_rs)
 {
     const pair *a2 = a + steps * SPLITS * TILE, *b2 = b + steps * SPLITS * TILE;
+    const int64_t ahead = (2 * STRIP + steps - 1) / steps;
     for (int64_t s = 0; s < steps; s++) {
+        prefetch_rows(next, next_rs, s * ahead, (s + 1) * ahead);
         if (SPLITS == 3) {
             LOAD_A(2);
             LOAD_B(0);
@@ -299,7 +323,8 @@ static inline void copy_part(float *to, int64_t to_rs, const float *from, int64_
 
 /* A block that C has only a part of is summed beside it, in the same order. */
 INLINE void block_of(int m, int n, int64_t steps, const pair *a, const pair *b, float *c,
-                     int64_t c_rs, int64_t rows, int64_t columns, bool accumulate)
+                     int64_t c_rs, int64_t rows, int64_t columns, bool accumulate,
+                     const float *next)
 {
     float part[4 * TILE] __attribute__((aligned(64)));
     const bool whole = rows == m * STRIP && columns == n * STRIP;
@@ -311,28 +336,24 @@ INLINE void block_of(int m, int n, int64_t steps, const pair *a, const pair *b, 
     } else {
         clear_c();
     }
-    if (!accumulate)
-        for (int64_t i = 0; i < rows; i++) {
-            _mm_prefetch((const char *)(c + i * c_rs), _MM_HINT_ET0);
-            _mm_prefetch((const char *)(c + i * c_rs + 16), _MM_HINT_ET0);
-        }
-    sum_steps(m, n, steps, a, b);
+    sum_steps(m, n, steps, a, b, next, c_rs);
     store_c(m, n, at, at_rs);
     if (!whole) copy_part(c, c_rs, part, 2 * STRIP, rows, columns);
 }
 
-/* C (rows, columns <= 32) (=|+=) the strips a · b, neighbours `steps` apart. */
+/* C (rows, columns <= 32) (=|+=) the strips a · b, neighbours `steps` apart. next: where
+ * the next block's rows lie, or c. */
 static inline void block(int64_t steps, const pair *a, const pair *b, float *c, int64_t c_rs,
-                         int64_t rows, int64_t columns, bool accumulate)
+                         int64_t rows, int64_t columns, bool accumulate, const float *next)
 {
     if (rows > STRIP && columns > STRIP)
-        block_of(2, 2, steps, a, b, c, c_rs, rows, columns, accumulate);
+        block_of(2, 2, steps, a, b, c, c_rs, rows, columns, accumulate, next);
     else if (rows > STRIP)
-        block_of(2, 1, steps, a, b, c, c_rs, rows, columns, accumulate);
+        block_of(2, 1, steps, a, b, c, c_rs, rows, columns, accumulate, next);
     else if (columns > STRIP)
-        block_of(1, 2, steps, a, b, c, c_rs, rows, columns, accumulate);
+        block_of(1, 2, steps, a, b, c, c_rs, rows, columns, accumulate, next);
     else
-        block_of(1, 1, steps, a, b, c, c_rs, rows, columns, accumulate);
+        block_of(1, 1, steps, a, b, c, c_rs, rows, columns, accumulate, next);
 }
 
 #endif

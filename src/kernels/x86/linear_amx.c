@@ -18,9 +18,9 @@ enum {
     BLOCK_M = 1024,  /* rows of C that share one packing of B */
     BLOCK_K = 512,   /* values of k packed at a time */
     SET_STRIPS = 22, /* strips of B in an item at most */
-    ITEMS = 4,       /* per thread, before cutting stops */
+    ITEMS = 2,       /* per thread, before cutting stops */
     WEIGHT_R = 256,  /* rows of dy and x packed at a time */
-    WEIGHT_N = 22,   /* strips of dy and */
+    WEIGHT_N = 32,   /* strips of dy and */
     WEIGHT_K = 32,   /* of x in a tile of dw at most, and */
     WEIGHT_MIN = 4   /* of either at least */
 };
@@ -112,7 +112,8 @@ static void sweep(const linear_job *j, int64_t r, int64_t rows, dsm_range strips
         int64_t end = s + 2 < strips.end ? s + 2 : strips.end;
         int64_t columns = (end * STRIP < j->n ? end * STRIP : j->n) - s * STRIP;
         block(step_count(len), a, b, c + s * STRIP, c_rs, rows, columns,
-              j->op->accumulate || k.begin > 0);
+              j->op->accumulate || k.begin > 0,
+              c + (end < strips.end ? end : strips.begin) * STRIP);
     }
 }
 
@@ -201,7 +202,27 @@ static void sweep_weight(const dsm_linear *op, float *dw, dsm_range n, dsm_range
         for (int64_t c = k.begin; c < k.end; c += 2 * STRIP, across += 2 * step)
             block(step_count(len), a, across, dw + i * op->K + c, op->K,
                   n.end - i < 2 * STRIP ? n.end - i : 2 * STRIP,
-                  k.end - c < 2 * STRIP ? k.end - c : 2 * STRIP, true);
+                  k.end - c < 2 * STRIP ? k.end - c : 2 * STRIP, true,
+                  dw + i * op->K + c + (c + 2 * STRIP < k.end ? 2 * STRIP : 0));
+    }
+}
+
+/* Add the rows r of x and dy to the tile: x is packed once, dy a few strips at a time. */
+static void add_rows(const dsm_linear *op, float *dw, dsm_range r, dsm_range n, dsm_range k,
+                     pair *packed)
+{
+    const int64_t len = r.end - r.begin, step = strip_pairs(len);
+    const float *x[WEIGHT_R], *dy[WEIGHT_R];
+    for (int64_t i = 0; i < len; i++)
+        x[i] = x_row(op, r.begin + i) + k.begin;
+    pack_pairs(packed, step, x, len, k.end - k.begin);
+    pair *a = packed + strip_count(k.end - k.begin) * step;
+    for (dsm_range part = n; part.begin < n.end; part.begin += TOGETHER) {
+        part.end = part.begin + TOGETHER < n.end ? part.begin + TOGETHER : n.end;
+        for (int64_t i = 0; i < len; i++)
+            dy[i] = op->y + (r.begin + i) * op->y_rs + part.begin;
+        pack_columns(a, step, dy, len, part.end - part.begin);
+        sweep_weight(op, dw, part, k, len, a, packed);
     }
 }
 
@@ -215,19 +236,10 @@ static void weight_item(void *arg, int64_t item, int worker)
     const int64_t R = op->begin[g + 1] - op->begin[g];
     if (R == 0) return;
     const int64_t step = depth(R, WEIGHT_R);
-    pair *a = dsm_exec_scratch(j->x, worker);
-    pair *b = a + strip_count(n.end - n.begin) * strip_pairs(step);
     open_tiles();
     for (int64_t at = 0; at < R; at += step) {
-        const int64_t len = at + step < R ? step : R - at;
-        const float *dy[WEIGHT_R], *x[WEIGHT_R];
-        for (int64_t i = 0; i < len; i++) {
-            dy[i] = op->y + (op->begin[g] + at + i) * op->y_rs + n.begin;
-            x[i] = x_row(op, op->begin[g] + at + i) + k.begin;
-        }
-        pack_columns(a, strip_pairs(len), dy, len, n.end - n.begin);
-        pack_pairs(b, strip_pairs(len), x, len, k.end - k.begin);
-        sweep_weight(op, op->dw[g], n, k, len, a, b);
+        dsm_range r = {op->begin[g] + at, op->begin[g] + (at + step < R ? at + step : R)};
+        add_rows(op, op->dw[g], r, n, k, dsm_exec_scratch(j->x, worker));
     }
     _tile_release();
 }
