@@ -430,7 +430,7 @@ def measure(model, c, name, flops, args):
     median, best = statistics.median(seconds), min(seconds)
     work = args.batch * args.seq
     result = {
-        "name": name, "dtype": args.dtype, "matmul_precision": args.matmul_precision,
+        "name": name + (" compiled" if args.compile else ""), "dtype": args.dtype, "matmul_precision": args.matmul_precision,
         "tokens_per_s": work / median, "best_tokens_per_s": work / best, "step_s": median,
         "gflops": flops * work / median / 1e9, "flops_per_token": flops,
         "params": sum(p.numel() for p in model.parameters()),
@@ -547,8 +547,7 @@ def main():
     if args.compile:
         compile_parts(model)
     clock.on = args.profile
-    measure(model, c, f"torch {args.impl}" + (" compiled" if args.compile else ""),
-            flops_per_token(c, args.seq), args)
+    measure(model, c, f"torch {args.impl}", flops_per_token(c, args.seq), args)
 
 
 if __name__ == "__main__":
