@@ -3,6 +3,7 @@
 #ifndef DSMOE_BENCH_H
 #define DSMOE_BENCH_H
 
+#include "dsmoe/plan.h"
 #include "dsmoe/status.h"
 
 #include <stddef.h>
@@ -54,7 +55,8 @@ typedef struct dsm_bench_train_options {
     const char *config;         /* config.json, or the folder that holds one */
     int64_t seq_len, sequences; /* of a step */
     int64_t micro;              /* sequences computed at once; 0: all of them */
-    int64_t steps;              /* timed, after one that is not */
+    dsm_recompute recompute;
+    int64_t steps; /* timed, after one that is not */
     uint64_t seed;
     int n_threads;      /* 0: all cores */
     unsigned cpu_flags; /* dsm_runtime_cpu_flags() */

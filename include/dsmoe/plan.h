@@ -9,15 +9,34 @@
 extern "C" {
 #endif
 
+/* What backward computes again instead of keeping it from forward; results are the same bits. */
+typedef enum dsm_recompute {
+    DSM_RECOMPUTE_NONE,    /* nothing but normed streams */
+    DSM_RECOMPUTE_EXPERTS, /* also gate and up projections of routed experts */
+    DSM_RECOMPUTE_ALL,     /* everything but each layer's input and its routing */
+    DSM_N_RECOMPUTE
+} dsm_recompute;
+
+extern const char *const dsm_recompute_names[DSM_N_RECOMPUTE + 1]; /* NULL-terminated */
+
 typedef struct dsm_plan_options {
     int64_t seq_len;   /* tokens of a training sequence, and of the context when serving */
     int64_t sequences; /* of a micro-batch: computed at once */
+    bool accumulates;  /* a step is more than one micro-batch */
 } dsm_plan_options;
+
+/* What training takes under one policy, in bytes. `lent` of the activations lie in the memory of
+ * gradients that are not needed yet (steps of one micro-batch) and cost nothing; activations are
+ * the others. */
+typedef struct dsm_plan_training {
+    int64_t activations, lent, scratch, total; /* total: with weights, gradients and moments */
+} dsm_plan_training;
 
 /* Bytes. Training is in f32; serving holds one context, prefilled by at most 512 tokens. */
 typedef struct dsm_plan_memory {
     struct {
-        int64_t weights, gradients, moments, activations, scratch, total;
+        int64_t weights, gradients, moments;
+        dsm_plan_training with[DSM_N_RECOMPUTE];
     } train;
     struct {
         int64_t weights_f32, weights_bf16, kv_cache, activations;

@@ -56,6 +56,7 @@ typedef struct dsm_recipe {
             int64_t from, tokens;
         } ramp;
     } batch;
+    int recompute; /* dsm_recompute (dsmoe/plan.h) */
     int64_t steps;
     dsm_adamw_settings optimizer;
     struct {

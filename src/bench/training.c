@@ -83,6 +83,8 @@ static dsm_status open_parts(bench *b, dsm_err *err)
     const dsm_stepper_options step = {
         .seq_len = b->options.seq_len,
         .micro = b->options.micro,
+        .sequences = b->options.sequences,
+        .recompute = b->options.recompute,
         .balance = {.expert = 0.01, .devices = 1, .per_sequence = true},
         .adamw = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .clip = 1.0},
         .seed = b->options.seed,

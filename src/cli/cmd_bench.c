@@ -13,6 +13,7 @@ static const char help[] =
     "usage: dsmoe bench machine\n"
     "       dsmoe bench kernels [tiny|small] [--slot NAME]\n"
     "       dsmoe bench train CONFIG.json --seq N --batch N [--steps N] [--micro N]\n"
+    "                         [--recompute none|experts|all]\n"
     "\n"
     "machine measures the ceilings: multiply-adds of each kind, reading and copying memory, on "
     "one\n"
@@ -33,7 +34,8 @@ static const char help[] =
     "  --seq N                    tokens of a sequence (required)\n"
     "  --batch N                  sequences of a step (required)\n"
     "  --steps N                  timed steps (5)\n"
-    "  --micro N                  sequences computed at once (all)\n";
+    "  --micro N                  sequences computed at once (all)\n"
+    "  --recompute POLICY         none, experts or all: what backward computes again (none)\n";
 
 /* --- machine ---------------------------------------------------------------------------------- */
 
@@ -132,22 +134,32 @@ static void train_print(const dsm_bench_train *r)
                100 * r->part[i].seconds / r->step_s);
 }
 
+static dsm_status find_policy(dsm_recompute *out, const char *name, dsm_err *err)
+{
+    for (int i = 0; i < DSM_N_RECOMPUTE; i++)
+        if (strcmp(name, dsm_recompute_names[i]) == 0) return *out = (dsm_recompute)i, DSM_OK;
+    return dsm_fail(err, DSM_EUSAGE, "--recompute: found %s, expected none, experts or all", name);
+}
+
 static dsm_status bench_train(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
 {
     dsm_bench_train_options o;
     dsm_bench_train result;
+    const char *recompute = "none";
     dsm_bench_train_defaults(&o);
     const dsm_opt opts[] = {
         {"seq", DSM_OPT_INT, &o.seq_len, 1, 1 << 20, ""},
         {"batch", DSM_OPT_INT, &o.sequences, 1, 1 << 20, ""},
         {"steps", DSM_OPT_INT, &o.steps, 1, 1000, ""},
         {"micro", DSM_OPT_INT, &o.micro, 1, 1 << 20, ""},
+        {"recompute", DSM_OPT_STRING, &recompute, 0, 0, ""},
     };
     int n;
     DSM_TRY(dsm_opts_parse(opts, sizeof opts / sizeof *opts, argc, argv, &n, err));
     if (n != 1) return dsm_fail(err, DSM_EUSAGE, "found %d configs, expected one CONFIG.json", n);
     if (o.seq_len == 0) return dsm_fail(err, DSM_EUSAGE, "--seq N is missing");
     if (o.sequences == 0) return dsm_fail(err, DSM_EUSAGE, "--batch N is missing");
+    DSM_TRY(find_policy(&o.recompute, recompute, err));
     o.config = argv[0];
     o.n_threads = cli->threads;
     o.cpu_flags = cli->cpu_flags;

@@ -19,7 +19,11 @@ static const char help[] =
     "  --seq N     tokens of a sequence, and of the context when serving (the recipe's "
     "data.seq_len,\n"
     "              else max_position_embeddings, at most 4096)\n"
-    "  --batch N   sequences computed at once (the recipe's batch.micro, else 1)\n";
+    "  --batch N   sequences computed at once (the recipe's batch.micro, else 1)\n"
+    "\n"
+    "Training memory is shown for each value of the recipe's key recompute. Where a step is one "
+    "batch,\n"
+    "activations are lent the memory of gradients that are not needed yet.\n";
 
 /* --- what to plan ------------------------------------------------------------------------ */
 
@@ -41,6 +45,7 @@ static dsm_status find_model(const dsm_cli *cli, const char *path, dsm_model_con
         DSM_TRY(dsm_model_config_read(c, r.model, err));
         if (o->seq_len == 0) o->seq_len = r.data.seq_len;
         if (o->sequences == 0) o->sequences = r.batch.micro;
+        o->accumulates = o->sequences < r.batch.sequences;
     }
     if (o->seq_len == 0)
         o->seq_len = c->max_position_embeddings < 4096 ? c->max_position_embeddings : 4096;
@@ -50,19 +55,31 @@ static dsm_status find_model(const dsm_cli *cli, const char *path, dsm_model_con
 
 /* --- printing ---------------------------------------------------------------------------- */
 
+static json_t *training_json(const dsm_plan_memory *m)
+{
+    json_t *policies = json_object();
+    for (int i = 0; i < DSM_N_RECOMPUTE; i++) {
+        const dsm_plan_training *t = &m->train.with[i];
+        json_object_set_new(policies, dsm_recompute_names[i],
+                            json_pack("{s:I, s:I, s:I, s:I}", "activations",
+                                      (json_int_t)t->activations, "lent", (json_int_t)t->lent,
+                                      "scratch", (json_int_t)t->scratch, "total",
+                                      (json_int_t)t->total));
+    }
+    return json_pack("{s:I, s:I, s:I, s:o}", "weights", (json_int_t)m->train.weights, "gradients",
+                     (json_int_t)m->train.gradients, "moments", (json_int_t)m->train.moments,
+                     "recompute", policies);
+}
+
 static json_t *memory_json(const dsm_plan_memory *m)
 {
-    return json_pack(
-        "{s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}}", "train",
-        "weights", (json_int_t)m->train.weights, "gradients", (json_int_t)m->train.gradients,
-        "moments", (json_int_t)m->train.moments, "activations", (json_int_t)m->train.activations,
-        "scratch", (json_int_t)m->train.scratch, "total", (json_int_t)m->train.total, "serve",
-        "weights_f32", (json_int_t)m->serve.weights_f32, "weights_bf16",
-        (json_int_t)m->serve.weights_bf16, "kv_cache", (json_int_t)m->serve.kv_cache, "activations",
-        (json_int_t)m->serve.activations, "total_f32", (json_int_t)m->serve.total_f32, "total_bf16",
-        (json_int_t)m->serve.total_bf16, "active_weights_f32",
-        (json_int_t)m->serve.active_weights_f32, "active_weights_bf16",
-        (json_int_t)m->serve.active_weights_bf16);
+    return json_pack("{s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}}", "train", training_json(m),
+                     "serve", "weights_f32", (json_int_t)m->serve.weights_f32, "weights_bf16",
+                     (json_int_t)m->serve.weights_bf16, "kv_cache", (json_int_t)m->serve.kv_cache,
+                     "activations", (json_int_t)m->serve.activations, "total_f32",
+                     (json_int_t)m->serve.total_f32, "total_bf16", (json_int_t)m->serve.total_bf16,
+                     "active_weights_f32", (json_int_t)m->serve.active_weights_f32,
+                     "active_weights_bf16", (json_int_t)m->serve.active_weights_bf16);
 }
 
 static json_t *plan_json(const dsm_plan *p)
@@ -82,6 +99,37 @@ static void print_row(const char *name, int64_t bytes)
     printf("  %-22s %8sB\n", name, dsm_print_count((double)bytes));
 }
 
+/* A figure of each policy. */
+static void print_columns(const char *name, const int64_t bytes[DSM_N_RECOMPUTE])
+{
+    printf("  %-22s", name);
+    for (int i = 0; i < DSM_N_RECOMPUTE; i++)
+        printf(" %8sB", dsm_print_count((double)bytes[i]));
+    printf("\n");
+}
+
+static void print_training(const dsm_plan *p)
+{
+    int64_t kept[DSM_N_RECOMPUTE], lent[DSM_N_RECOMPUTE], scratch[DSM_N_RECOMPUTE];
+    int64_t total[DSM_N_RECOMPUTE];
+    printf("training memory, %lld sequence%s at once\n", (long long)p->sequences,
+           p->sequences == 1 ? "" : "s");
+    print_row("weights", p->memory.train.weights);
+    print_row("gradients", p->memory.train.gradients);
+    print_row("AdamW moments", p->memory.train.moments);
+    printf("  %-22s", "with recompute");
+    for (int i = 0; i < DSM_N_RECOMPUTE; i++) {
+        const dsm_plan_training *t = &p->memory.train.with[i];
+        kept[i] = t->activations, lent[i] = t->lent, scratch[i] = t->scratch, total[i] = t->total;
+        printf(" %9s", dsm_recompute_names[i]);
+    }
+    printf("\n");
+    print_columns("activations", kept);
+    print_columns("  lent by gradients", lent);
+    print_columns("scratch", scratch);
+    print_columns("in all", total);
+}
+
 static void plan_print(const dsm_plan *p)
 {
     printf("parameters    %s, active per token %s (without the input embedding: %s, %s)\n",
@@ -94,14 +142,7 @@ static void plan_print(const dsm_plan *p)
            dsm_print_count(p->train_flops_papers), (long long)p->seq_len, p->active_ffns);
     printf("              %sFLOP with every width as it is, %sFLOP with causal attention\n",
            dsm_print_count(p->train_flops_true_widths), dsm_print_count(p->train_flops_causal));
-    printf("training memory, %lld sequence%s at once\n", (long long)p->sequences,
-           p->sequences == 1 ? "" : "s");
-    print_row("weights", p->memory.train.weights);
-    print_row("gradients", p->memory.train.gradients);
-    print_row("AdamW moments", p->memory.train.moments);
-    print_row("activations", p->memory.train.activations);
-    print_row("scratch", p->memory.train.scratch);
-    print_row("in all", p->memory.train.total);
+    print_training(p);
     printf("serving memory, one context of %lld tokens\n", (long long)p->seq_len);
     print_row("weights in f32", p->memory.serve.weights_f32);
     print_row("weights in bf16", p->memory.serve.weights_bf16);

@@ -27,6 +27,12 @@ void *dsm_arena_take(dsm_arena *a, size_t bytes);
 dsm_status dsm_arena_init(dsm_arena *a, size_t bytes, const char *what, dsm_err *err);
 void dsm_arena_free(dsm_arena *a); /* accepts a zeroed arena */
 
+/* An arena over memory of somebody else, unguarded; base NULL: to measure. Never freed. */
+static inline dsm_arena dsm_arena_over(void *base, size_t bytes)
+{
+    return (dsm_arena){.base = base, .cap = bytes};
+}
+
 /* Give back everything taken after `mark` (an earlier a->used). */
 void dsm_arena_rewind(dsm_arena *a, size_t mark);
 

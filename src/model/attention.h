@@ -3,7 +3,8 @@
  *
  * forward adds the sublayer's output to the residual stream y (R, D); with a cache it appends this
  * pass's positions and attends to all of them. backward overwrites dx (R, D). `act` is what carve
- * made: what backward needs when training, else mere working memory that layers share. */
+ * made: what backward needs when training, else mere working memory that layers share. What carve
+ * and carve_scratch return lies in `stay`, the tensors it points to in `a`. */
 #ifndef DSMOE_MODEL_ATTENTION_H
 #define DSMOE_MODEL_ATTENTION_H
 
@@ -12,8 +13,10 @@
 typedef struct dsm_attention_kind {
     const char *name;
     int64_t (*cache_width)(const dsm_model_config *c); /* elements a position takes in one layer */
-    void *(*carve)(dsm_arena *a, const dsm_model_config *c, int64_t R, bool training);
-    void *(*carve_scratch)(dsm_arena *a, const dsm_model_config *c, int64_t R); /* for backward */
+    void *(*carve)(dsm_arena *stay, dsm_arena *a, const dsm_model_config *c, int64_t R,
+                   bool training);
+    void *(*carve_scratch)(dsm_arena *stay, dsm_arena *a, const dsm_model_config *c,
+                           int64_t R); /* for backward */
     void (*forward)(const dsm_ctx *c, const dsm_attn_params *p, void *act, dsm_real *y,
                     const dsm_real *x);
     void (*backward)(const dsm_ctx *c, const dsm_attn_params *p, void *act, void *scratch,

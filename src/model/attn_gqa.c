@@ -35,9 +35,10 @@ static int64_t cache_width(const dsm_model_config *c)
     return 2 * kv_width(c);
 }
 
-static void *carve(dsm_arena *a, const dsm_model_config *c, int64_t R, bool training)
+static void *carve(dsm_arena *stay, dsm_arena *a, const dsm_model_config *c, int64_t R,
+                   bool training)
 {
-    gqa_act *act = dsm_arena_take(a, sizeof *act);
+    gqa_act *act = dsm_arena_take(stay, sizeof *act);
     gqa_act s = {
         .qkv = dsm_take_reals(a, R * (q_width(c) + 2 * kv_width(c))),
         .out = dsm_take_reals(a, R * q_width(c)),
@@ -47,9 +48,9 @@ static void *carve(dsm_arena *a, const dsm_model_config *c, int64_t R, bool trai
     return act;
 }
 
-static void *carve_scratch(dsm_arena *a, const dsm_model_config *c, int64_t R)
+static void *carve_scratch(dsm_arena *stay, dsm_arena *a, const dsm_model_config *c, int64_t R)
 {
-    gqa_scratch *scratch = dsm_arena_take(a, sizeof *scratch);
+    gqa_scratch *scratch = dsm_arena_take(stay, sizeof *scratch);
     gqa_scratch s = {
         .dqkv = dsm_take_reals(a, R * (q_width(c) + 2 * kv_width(c))),
         .dout = dsm_take_reals(a, R * q_width(c)),

@@ -3,8 +3,8 @@
  *
  *   h = x + Attention(norm1(x)),   out = h + FFN(norm2(h))
  *
- * In training every activation of a layer is kept; otherwise layers share one set, and x, h and out
- * are the same memory. */
+ * In training a layer keeps what memory.h says; otherwise layers share one set of activations, and
+ * x, h and out are the same memory. */
 #ifndef DSMOE_MODEL_BLOCK_H
 #define DSMOE_MODEL_BLOCK_H
 
@@ -13,33 +13,26 @@
 #include "model/moe.h"
 
 typedef struct dsm_block_act {
-    dsm_real *x, *h;           /* (R, D) the stream before attention, and before the FFN */
-    dsm_real *x_norm, *h_norm; /* (R, D) */
-    dsm_real *x_rstd, *h_rstd; /* (R) */
-    void *attn;                /* of the attention kind */
-    dsm_ffn_act ffn;           /* dense layers */
-    dsm_moe_act moe;           /* MoE layers */
+    dsm_real *x, *h; /* (R, D) the stream before attention, and before the FFN */
+    void *attn;      /* of the attention kind */
+    bool again;      /* h and attn are not kept: backward computes them again */
+    dsm_ffn_act ffn; /* dense layers */
+    dsm_moe_act moe; /* MoE layers */
 } dsm_block_act;
 
 typedef struct dsm_block_scratch {
+    dsm_block_act shared; /* what layers do not keep */
+    dsm_real *norm;       /* (R, D) a normed stream */
+    dsm_real *rstd;       /* (R) of that norm */
     dsm_moe_scratch moe;
     void *attn;      /* backward from here on */
     dsm_real *dnorm; /* (R, D) gradient by a normed stream */
 } dsm_block_scratch;
 
-/* The shape that activations are carved for. */
-typedef struct dsm_block_shape {
-    const dsm_model_config *config;
-    const dsm_balance *balance;
-    int64_t n_seq, R;
-    bool training;
-} dsm_block_shape;
-
-/* Carve one layer; `like` is an earlier layer to share with (layers of the same kind, not
- * training), or NULL. x is the stream's memory when not training, else it is carved too. */
-dsm_block_act dsm_block_carve(dsm_arena *a, const dsm_block_shape *shape, bool is_moe,
-                              dsm_real *stream, const dsm_block_act *like);
-dsm_block_scratch dsm_block_carve_scratch(dsm_arena *a, const dsm_block_shape *shape);
+/* Carve what all layers share, then each layer. */
+dsm_block_scratch dsm_block_carve_scratch(dsm_arena *a, const dsm_shape *g);
+dsm_block_act dsm_block_carve(const dsm_homes *at, const dsm_shape *g, bool is_moe,
+                              const dsm_block_scratch *w);
 
 /* out (R, D) = block(s->x); out may be s->x when not training. */
 void dsm_block_forward(const dsm_ctx *c, const dsm_layer_params *p, dsm_block_act *s,

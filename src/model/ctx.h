@@ -9,6 +9,7 @@
 
 #include "model/balance.h"
 #include "model/cache.h"
+#include "model/memory.h"
 #include "model/net.h"
 #include "model/params.h"
 
@@ -33,7 +34,7 @@ typedef struct dsm_ctx {
     const int32_t *tokens;      /* (R) */
     dsm_cache *cache;           /* keys and values of the positions before, or NULL */
     const dsm_real *rope;       /* (positions, Dh/2, 2) cos, sin */
-    const dsm_real *ones;       /* (max(R·K, R)) of 1 */
+    const dsm_real *ones;       /* (R) of 1 */
     const dsm_balance *balance; /* NULL: no balance losses */
     dsm_balance_loss *balance_loss;
     double weight; /* of this pass in the gradient */
@@ -64,16 +65,5 @@ void dsm_bias_forward(const dsm_ctx *c, const dsm_vector *b, dsm_real *y, int64_
                       int64_t rows);
 void dsm_bias_backward(const dsm_ctx *c, const dsm_vector *b, const dsm_real *dy, int64_t y_rs,
                        int64_t rows);
-
-/* Carve n elements. */
-static inline dsm_real *dsm_take_reals(dsm_arena *a, int64_t n)
-{
-    return dsm_arena_take(a, sizeof(dsm_real) * (size_t)n);
-}
-
-static inline int32_t *dsm_take_ints(dsm_arena *a, int64_t n)
-{
-    return dsm_arena_take(a, sizeof(int32_t) * (size_t)n);
-}
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "model/ffn.h"
 
-dsm_ffn_act dsm_ffn_carve(dsm_arena *a, int64_t R, int64_t F)
+dsm_ffn_act dsm_ffn_carve(dsm_arena *a, int64_t R, int64_t F, bool keep, const dsm_ffn_act *shared)
 {
-    return (dsm_ffn_act){.gu = dsm_take_reals(a, R * 2 * F), .act = dsm_take_reals(a, R * F)};
+    if (!keep) return *shared;
+    return (dsm_ffn_act){.gu = dsm_take_reals(a, R * 2 * F), .act = shared->act};
 }
 
 /* The maps from x (D) to gu (2F): one if gate and up lie together, else one for each half. */
@@ -56,13 +57,18 @@ static dsm_linear outer(const dsm_ffn_params *p, const dsm_rows *at, const dsm_r
                         .dw = p->ddown};
 }
 
+static void inner_forward(const dsm_ctx *c, const inner_maps *in)
+{
+    for (int i = 0; i < in->n; i++)
+        c->k->linear(c->exec, &in->map[i]);
+}
+
 void dsm_ffn_forward(const dsm_ctx *c, const dsm_ffn_params *p, const dsm_ffn_act *s,
                      const dsm_rows *at, dsm_real *y, bool accumulate, const dsm_real *x)
 {
     inner_maps in = inner(p, at, x, s->gu);
     dsm_linear down = outer(p, at, s->act, y);
-    for (int i = 0; i < in.n; i++)
-        c->k->linear(c->exec, &in.map[i]);
+    inner_forward(c, &in);
     c->k->swiglu(c->exec, s->act, s->gu, s->gu + p->F, 2 * p->F, at->gate, at->begin[at->n_groups],
                  p->F);
     down.accumulate = accumulate;
@@ -82,6 +88,7 @@ void dsm_ffn_backward(const dsm_ctx *c, const dsm_ffn_params *p, const dsm_ffn_a
     inner_maps in = inner(p, at, x, s->gu);
     dsm_linear down = outer(p, at, s->act, (dsm_real *)(uintptr_t)dy);
     dsm_real *g = s->gu, *u = s->gu + p->F;
+    if (s->again) inner_forward(c, &in);
     down.dx = s->act;
     c->k->linear_input(c->exec, &down);
     c->k->swiglu_bwd(c->exec, g, u, at->dgate, s->act, g, u, 2 * p->F, at->gate,

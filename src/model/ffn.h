@@ -20,9 +20,11 @@ typedef struct dsm_rows {
 typedef struct dsm_ffn_act {
     dsm_real *gu;  /* (R, 2F): gate and up side by side */
     dsm_real *act; /* (R, F): γ silu(gate) ⊙ up; scratch that layers share */
+    bool again;    /* gu is not kept: backward computes it again */
 } dsm_ffn_act;
 
-dsm_ffn_act dsm_ffn_carve(dsm_arena *a, int64_t R, int64_t F);
+/* Memory of its own for gu where it is kept, else what `shared` has; act is always shared. */
+dsm_ffn_act dsm_ffn_carve(dsm_arena *a, int64_t R, int64_t F, bool keep, const dsm_ffn_act *shared);
 
 /* y (R, D) (=|+=) γ W_down[g] · (silu(W_gate[g] x) ⊙ W_up[g] x), x = x[rows[r]], γ = gate[r] */
 void dsm_ffn_forward(const dsm_ctx *c, const dsm_ffn_params *p, const dsm_ffn_act *s,

@@ -14,54 +14,60 @@ static int64_t picks(const dsm_model_config *c)
     return c->n_routed_experts > 0 ? dsm_router_picks(c) : 0;
 }
 
-static void carve_working_memory(dsm_moe_act *s, dsm_arena *a, const dsm_model_config *c,
-                                 const dsm_balance *b, int64_t n_seq, int64_t R, bool training)
+static void carve_routing(dsm_moe_act *s, dsm_arena *a, const dsm_shape *g)
 {
-    int64_t E = c->n_routed_experts, K = picks(c), D = c->hidden_size;
-    s->shared = dsm_ffn_carve(a, c->n_shared_experts > 0 ? R : 0, shared_width(c));
+    int64_t E = g->config->n_routed_experts;
     if (E == 0) return;
-    s->route.logit = dsm_take_reals(a, R * E);
-    s->route.score = dsm_take_reals(a, R * E);
-    s->dispatch = dsm_dispatch_carve(a, R, K, E);
-    s->balance = dsm_balance_carve(a, b, n_seq, R, E);
-    s->experts = dsm_ffn_carve(a, R * K, c->moe_intermediate_size);
-    s->rows = dsm_take_reals(a, R * K * D);
-    if (training && c->jitter > 0) s->seen = dsm_take_reals(a, R * D);
+    s->route.logit = dsm_take_reals(a, g->R * E);
+    s->route.score = dsm_take_reals(a, g->R * E);
+    s->dispatch = dsm_dispatch_carve(a, g->R, picks(g->config), E);
+    s->balance = dsm_balance_carve(a, g->balance, g->n_seq, g->R, E);
 }
 
-dsm_moe_act dsm_moe_carve(dsm_arena *a, const dsm_model_config *c, const dsm_balance *b,
-                          int64_t n_seq, int64_t R, bool training, const dsm_moe_act *like)
+dsm_moe_act dsm_moe_carve_shared(dsm_arena *a, const dsm_shape *g, const dsm_ffn_act *ffn)
 {
-    dsm_moe_act s = {0};
-    if (like)
-        s = *like;
-    else
-        carve_working_memory(&s, a, c, b, n_seq, R, training);
-    s.route.pick = dsm_take_ints(a, R * picks(c));
-    s.route.gate = dsm_take_reals(a, R * picks(c));
+    dsm_moe_act s = {.experts = *ffn, .shared = *ffn};
+    if (!g->keep.stream) carve_routing(&s, a, g);
     return s;
 }
 
-dsm_moe_scratch dsm_moe_carve_scratch(dsm_arena *a, const dsm_model_config *c, int64_t R,
-                                      bool training)
+dsm_moe_act dsm_moe_carve(const dsm_homes *at, const dsm_shape *g, const dsm_moe_act *shared)
 {
-    int64_t E = c->n_routed_experts, K = picks(c), D = c->hidden_size;
-    dsm_moe_scratch w = {.work = dsm_take_reals(a, R * E)};
-    if (!training) return w;
-    w.drows = dsm_take_reals(a, R * K * D);
+    const dsm_model_config *c = g->config;
+    dsm_moe_act s = *shared;
+    int64_t pairs = g->R * picks(c), rows = c->n_shared_experts > 0 ? g->R : 0;
+    s.shared = dsm_ffn_carve(at->kept, rows, shared_width(c), g->keep.ffn, &shared->shared);
+    s.experts =
+        dsm_ffn_carve(at->kept, pairs, c->moe_intermediate_size, g->keep.experts, &shared->experts);
+    if (g->keep.stream) carve_routing(&s, at->kept, g);
+    s.route.pick = dsm_take_ints(at->stay, pairs);
+    s.route.gate = dsm_take_reals(at->stay, pairs);
+    return s;
+}
+
+dsm_moe_scratch dsm_moe_carve_scratch(dsm_arena *a, const dsm_shape *g)
+{
+    const dsm_model_config *c = g->config;
+    int64_t R = g->R, E = c->n_routed_experts, K = picks(c), D = c->hidden_size;
+    dsm_moe_scratch w = {.work = dsm_take_reals(a, R * E), .rows = dsm_take_reals(a, R * K * D)};
+    if (!g->training) return w;
     w.drow_gate = dsm_take_reals(a, R * K);
     w.dgate = dsm_take_reals(a, R * K);
     w.dscore = dsm_take_reals(a, R * E);
     w.dlogit = dsm_take_reals(a, R * E);
+    if (c->jitter > 0) w.seen = dsm_take_reals(a, R * D);
     if (c->jitter > 0) w.dseen = dsm_take_reals(a, R * D);
     return w;
 }
 
 /* --- forward ----------------------------------------------------------------------------- */
 
-static bool jitters(const dsm_ctx *c, const dsm_moe_act *s)
+/* What the router sees: x, or in training x with noise. */
+static const dsm_real *router_input(const dsm_ctx *c, const dsm_moe_scratch *w, const dsm_real *x)
 {
-    return s->seen && c->mode->training;
+    if (!w->seen || !c->mode->training) return x;
+    dsm_jitter_forward(c, w->seen, x);
+    return w->seen;
 }
 
 static void describe_route(const dsm_ctx *c, const dsm_moe_params *p, dsm_moe_act *s,
@@ -87,9 +93,8 @@ static void route(const dsm_ctx *c, const dsm_moe_params *p, dsm_moe_act *s,
     const dsm_router *router = dsm_router_of(c->config->router);
     describe_route(c, p, s, w);
     if (router->has_weight) {
-        if (jitters(c, s)) dsm_jitter_forward(c, s->seen, x);
-        dsm_linear_forward(c, &p->router, s->route.logit, s->route.E, false,
-                           jitters(c, s) ? s->seen : x, c->R);
+        dsm_linear_forward(c, &p->router, s->route.logit, s->route.E, false, router_input(c, w, x),
+                           c->R);
         dsm_watch(c, "router logits", s->route.logit, c->R * s->route.E);
     }
     router->forward(c->exec, &s->route);
@@ -110,10 +115,10 @@ static void experts_forward(const dsm_ctx *c, const dsm_moe_params *p, const dsm
     dsm_rows at = expert_rows(s, w);
     dsm_dispatch_sort(&s->dispatch, &s->route);
     dsm_lap(c, DSM_PART_DISPATCH);
-    dsm_ffn_forward(c, &p->experts, &s->experts, &at, s->rows, false, x);
-    dsm_watch(c, "expert outputs", s->rows, at.begin[at.n_groups] * p->experts.D);
+    dsm_ffn_forward(c, &p->experts, &s->experts, &at, w->rows, false, x);
+    dsm_watch(c, "expert outputs", w->rows, at.begin[at.n_groups] * p->experts.D);
     dsm_lap(c, DSM_PART_EXPERTS);
-    c->k->combine(c->exec, y, s->rows, s->dispatch.pos, c->R, s->route.K, p->experts.D);
+    c->k->combine(c->exec, y, w->rows, s->dispatch.pos, c->R, s->route.K, p->experts.D);
     dsm_lap(c, DSM_PART_DISPATCH);
 }
 
@@ -122,7 +127,8 @@ void dsm_moe_forward(const dsm_ctx *c, const dsm_moe_params *p, dsm_moe_act *s,
 {
     const int32_t all[2] = {0, (int32_t)c->R};
     if (p->shared.n_groups > 0) {
-        dsm_ffn_forward(c, &p->shared, &s->shared, &(dsm_rows){1, all, NULL, NULL, NULL}, y, true, x);
+        dsm_ffn_forward(c, &p->shared, &s->shared, &(dsm_rows){.n_groups = 1, .begin = all}, y,
+                        true, x);
         dsm_lap(c, DSM_PART_SHARED);
     }
     if (p->experts.n_groups == 0) return;
@@ -142,11 +148,12 @@ static void router_backward(const dsm_ctx *c, const dsm_moe_params *p, const dsm
     dsm_balance_backward(c->exec, c->balance, &s->route, &s->balance, c->weight, w->dscore,
                          w->dlogit);
     router->backward(c->exec, &s->route, w->dlogit, w->dgate, w->dscore);
-    if (jitters(c, s)) {
-        dsm_linear_backward(c, &p->router, w->dseen, false, w->dlogit, s->route.E, s->seen, c->R);
-        dsm_jitter_backward(c, dx, w->dseen);
-    } else {
+    const dsm_real *seen = router_input(c, w, x);
+    if (seen == x) {
         dsm_linear_backward(c, &p->router, dx, true, w->dlogit, s->route.E, x, c->R);
+    } else {
+        dsm_linear_backward(c, &p->router, w->dseen, false, w->dlogit, s->route.E, seen, c->R);
+        dsm_jitter_backward(c, dx, w->dseen);
     }
     dsm_lap(c, DSM_PART_ROUTER);
 }
@@ -158,11 +165,11 @@ static void experts_backward(const dsm_ctx *c, const dsm_moe_params *p, const ds
     dsm_rows at = expert_rows(s, w);
     int64_t D = p->experts.D;
     const dsm_mat table = {dy, DSM_REAL_DTYPE, c->R, D};
-    c->k->gather(c->exec, w->drows, &table, at.rows, at.begin[at.n_groups]);
+    c->k->gather(c->exec, w->rows, &table, at.rows, at.begin[at.n_groups]);
     dsm_lap(c, DSM_PART_DISPATCH);
-    dsm_ffn_backward(c, &p->experts, &s->experts, &at, w->drows, false, w->drows, x);
+    dsm_ffn_backward(c, &p->experts, &s->experts, &at, w->rows, false, w->rows, x);
     dsm_lap(c, DSM_PART_EXPERTS);
-    c->k->combine(c->exec, dx, w->drows, s->dispatch.pos, c->R, s->route.K, D);
+    c->k->combine(c->exec, dx, w->rows, s->dispatch.pos, c->R, s->route.K, D);
     dsm_dispatch_unsort(&s->dispatch, &s->route, w->dgate, w->drow_gate);
     dsm_lap(c, DSM_PART_DISPATCH);
 }
@@ -172,7 +179,7 @@ void dsm_moe_backward(const dsm_ctx *c, const dsm_moe_params *p, const dsm_moe_a
 {
     const int32_t all[2] = {0, (int32_t)c->R};
     if (p->shared.n_groups > 0) {
-        dsm_ffn_backward(c, &p->shared, &s->shared, &(dsm_rows){1, all, NULL, NULL, NULL}, dx,
+        dsm_ffn_backward(c, &p->shared, &s->shared, &(dsm_rows){.n_groups = 1, .begin = all}, dx,
                          false, dy, x);
         dsm_lap(c, DSM_PART_SHARED);
     } else {

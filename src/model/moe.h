@@ -11,32 +11,30 @@
 #include "model/dispatch.h"
 #include "model/ffn.h"
 
-/* What forward leaves; pick and gate of `route` stay the layer's own when the rest is shared. */
+/* What forward leaves; pick and gate of `route` are always the layer's own. */
 typedef struct dsm_moe_act {
     dsm_route route; /* logit, score (R, E), pick, gate (R, K) */
     dsm_dispatch dispatch;
     dsm_balance_act balance;
     dsm_ffn_act experts; /* (R·K) rows */
     dsm_ffn_act shared;  /* (R) rows */
-    dsm_real *seen;      /* (R, D) the router's input when jittered; NULL: no jitter */
-    dsm_real *rows;      /* (R·K, D) outputs of the experts, sorted */
 } dsm_moe_act;
 
 typedef struct dsm_moe_scratch {
-    dsm_real *work;            /* (R, E), forward */
-    dsm_real *drows;           /* (R·K, D), backward from here on */
-    dsm_real *drow_gate;       /* (R·K) gradient by the gate of each row */
+    dsm_real *work;            /* (R, E) */
+    dsm_real *rows;            /* (R·K, D) outputs of the experts, sorted; backward: gradients */
+    dsm_real *seen;            /* (R, D) the router's input when jittered; NULL: no jitter */
+    dsm_real *drow_gate;       /* (R·K) gradient by each row's gate; backward from here on */
     dsm_real *dgate;           /* (R, K) */
     dsm_real *dscore, *dlogit; /* (R, E) */
     dsm_real *dseen;           /* (R, D) */
 } dsm_moe_scratch;
 
-/* Carve for R rows in n_seq sequences. `like`: share everything but picks and gates with it, or
- * NULL. */
-dsm_moe_act dsm_moe_carve(dsm_arena *a, const dsm_model_config *c, const dsm_balance *b,
-                          int64_t n_seq, int64_t R, bool training, const dsm_moe_act *like);
-dsm_moe_scratch dsm_moe_carve_scratch(dsm_arena *a, const dsm_model_config *c, int64_t R,
-                                      bool training);
+/* Memory that layers share: what they do not keep. ffn: gate, up and activations of any FFN. */
+dsm_moe_act dsm_moe_carve_shared(dsm_arena *a, const dsm_shape *g, const dsm_ffn_act *ffn);
+/* One layer: what it keeps, and for the rest what is shared. */
+dsm_moe_act dsm_moe_carve(const dsm_homes *at, const dsm_shape *g, const dsm_moe_act *shared);
+dsm_moe_scratch dsm_moe_carve_scratch(dsm_arena *a, const dsm_shape *g);
 
 /* y (R, D) += the layer of x (R, D). Adds the layer's balance losses to c->balance_loss. */
 void dsm_moe_forward(const dsm_ctx *c, const dsm_moe_params *p, dsm_moe_act *s,

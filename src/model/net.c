@@ -27,13 +27,14 @@ struct dsm_net {
     const dsm_exec *exec;
     dsm_net_options options;
     dsm_arena activations, scratch;
+    size_t lent; /* bytes of activations in the memory of gradients */
 
     dsm_block_act *layers;     /* (L) */
     dsm_real *last;            /* (R, D) stream after the last layer */
     dsm_real *last_norm;       /* (R, D) */
     dsm_real *last_rstd;       /* (R) */
     dsm_real *rope;            /* (seq_len, Dh/2, 2) */
-    dsm_real *ones;            /* (R·K or R) */
+    dsm_real *ones;            /* (R) */
     int32_t *tokens, *targets; /* (R) of the last micro-batch */
     dsm_block_scratch block;
     dsm_loss_scratch loss;
@@ -52,46 +53,56 @@ static int64_t rows_of(const dsm_net_options *o)
     return o->max_sequences * o->seq_len;
 }
 
-static int64_t ones_of(const dsm_model_config *c, int64_t R)
+/* Rows of the experts' buffers. */
+static int64_t pairs_of(const dsm_model_config *c, int64_t R)
 {
     return c->n_routed_experts > 0 ? R * dsm_router_picks(c) : R;
 }
 
-/* Layers of one kind share memory when nothing is kept: `first` remembers one of each. */
-static void lay_out_layers(dsm_net *n, dsm_arena *a, const dsm_block_shape *g)
+/* Carve one layer where it fits: in the memory of gradients, or in `own`. */
+static dsm_block_act lay_out_layer(dsm_net *n, dsm_arena *own, dsm_arena *loan, const dsm_shape *g,
+                                   int64_t l)
 {
-    const dsm_block_act *first[2] = {NULL, NULL};
-    dsm_block_act kept[2];
-    dsm_real *stream = g->training ? NULL : dsm_take_reals(a, g->R * g->config->hidden_size);
+    bool is_moe = dsm_model_config_is_moe(g->config, l);
+    dsm_arena need = {0}, none = {0};
+    dsm_block_carve(&(dsm_homes){&none, &need}, g, is_moe, &n->block); /* measure */
+    bool fits = g->training && n->options.whole_step && dsm_loan_fits(loan, n->model, l, need.used);
+    if (fits) n->lent += need.used;
+    return dsm_block_carve(&(dsm_homes){own, fits ? loan : own}, g, is_moe, &n->block);
+}
+
+static void lay_out_layers(dsm_net *n, dsm_arena *a, const dsm_shape *g)
+{
+    dsm_arena loan = dsm_loan_open(n->model, a->base != NULL);
+    n->lent = 0;
     n->layers = dsm_arena_take(a, sizeof *n->layers * (size_t)g->config->num_hidden_layers);
     for (int64_t l = 0; l < g->config->num_hidden_layers; l++) {
-        bool is_moe = dsm_model_config_is_moe(g->config, l);
-        dsm_block_act act = dsm_block_carve(a, g, is_moe, stream, first[is_moe]);
+        dsm_block_act act = lay_out_layer(n, a, &loan, g, l);
         if (n->layers) n->layers[l] = act;
-        kept[is_moe] = act;
-        if (!g->training) first[is_moe] = &kept[is_moe];
     }
-    n->last = g->training ? dsm_take_reals(a, g->R * g->config->hidden_size) : stream;
+    n->last = g->training ? dsm_take_reals(a, g->R * g->config->hidden_size) : n->block.shared.x;
 }
 
 static void lay_out(dsm_net *n, dsm_arena *a, dsm_arena *s)
 {
     const dsm_model_config *c = &n->model->config;
     int64_t R = rows_of(&n->options), size = R * c->hidden_size;
-    dsm_block_shape g = {c, &n->options.balance, n->options.max_sequences, R, n->options.training};
+    const dsm_net_options *o = &n->options;
+    const dsm_shape g = {c, &o->balance, o->max_sequences,
+                         R, o->training, dsm_keep_of(o->training, o->recompute)};
+    n->block = dsm_block_carve_scratch(s, &g);
     lay_out_layers(n, a, &g);
     n->last_norm = dsm_take_reals(a, size);
     n->last_rstd = dsm_take_reals(a, R);
     n->rope = dsm_take_reals(a, n->options.seq_len * c->head_dim);
-    n->ones = dsm_take_reals(a, ones_of(c, R));
+    n->ones = dsm_take_reals(a, R);
     n->tokens = dsm_take_ints(a, R);
     n->targets = dsm_take_ints(a, R);
 
-    n->block = dsm_block_carve_scratch(s, &g);
     n->loss = dsm_loss_carve(s, R, c->vocab_size);
     if (!g.training) return;
     n->dstream = dsm_take_reals(s, size);
-    n->dlast_norm = dsm_take_reals(s, size);
+    n->dlast_norm = n->block.dnorm; /* the same thing, above the layers */
 }
 
 void dsm_net_measure(const dsm_model *m, const dsm_net_options *o, dsm_net_memory *out)
@@ -99,7 +110,12 @@ void dsm_net_measure(const dsm_model *m, const dsm_net_options *o, dsm_net_memor
     dsm_net n = {.model = (dsm_model *)(uintptr_t)m, .options = *o};
     dsm_arena activations = {0}, scratch = {0};
     lay_out(&n, &activations, &scratch);
-    *out = (dsm_net_memory){.activations = activations.used, .scratch = scratch.used};
+    *out = (dsm_net_memory){activations.used, scratch.used, n.lent};
+}
+
+dsm_net_memory dsm_net_holds(const dsm_net *n)
+{
+    return (dsm_net_memory){n->activations.cap, n->scratch.cap, n->lent};
 }
 
 static dsm_status check_options(const dsm_model *m, const dsm_net_options *o, dsm_err *err)
@@ -108,7 +124,7 @@ static dsm_status check_options(const dsm_model *m, const dsm_net_options *o, ds
         return dsm_fail(err, DSM_ERANGE,
                         "batch: found %lld sequences of %lld tokens, expected >= 1",
                         (long long)o->max_sequences, (long long)o->seq_len);
-    if (ones_of(&m->config, 1) > INT32_MAX / o->seq_len / o->max_sequences)
+    if (pairs_of(&m->config, 1) > INT32_MAX / o->seq_len / o->max_sequences)
         return dsm_fail(err, DSM_ERANGE,
                         "batch: found %lld sequences of %lld tokens, expected fewer than 2^31 "
                         "(token, expert) rows",
@@ -145,7 +161,7 @@ dsm_status dsm_net_open(dsm_net **out, dsm_model *m, const dsm_exec *x, const ds
         return status;
     }
     dsm_rope_fill(n->rope, o->seq_len, c->head_dim, c->rope_theta);
-    for (int64_t i = 0; i < ones_of(c, rows_of(o)); i++)
+    for (int64_t i = 0; i < rows_of(o); i++)
         n->ones[i] = 1;
     *out = n;
     return DSM_OK;
@@ -194,6 +210,18 @@ static void forward(dsm_net *n, dsm_ctx *c, dsm_load *loads)
     c->layer = -1;
 }
 
+/* With whole_step, the gradients of a layer begin to live; -1: of what stands before the layers, L:
+ * after them. Else the caller has cleared them all. */
+static void begin_gradients(const dsm_net *n, const dsm_ctx *c, int64_t part)
+{
+    const dsm_model *m = n->model;
+    int64_t L = m->config.num_hidden_layers;
+    if (!n->options.whole_step) return;
+    int64_t begin = part < 0 ? 0 : dsm_model_layer_begin(m, part);
+    int64_t end = part < L ? dsm_model_layer_begin(m, part + 1) : m->n_elements;
+    dsm_clear(c, m->grads + begin, end - begin);
+}
+
 /* From the gradient of the normed last stream to all parameters. */
 static void backward(dsm_net *n, dsm_ctx *c)
 {
@@ -202,9 +230,11 @@ static void backward(dsm_net *n, dsm_ctx *c)
     dsm_norm_backward(c, &m->norm, n->dstream, n->dlast_norm, n->last, n->last_rstd, c->R);
     for (int64_t l = m->config.num_hidden_layers - 1; l >= 0; l--) {
         c->layer = (int)l;
+        begin_gradients(n, c, l);
         dsm_block_backward(c, &m->layers[l], &n->layers[l], &n->block, n->dstream);
     }
     c->layer = -1;
+    if (!m->config.tie_word_embeddings) begin_gradients(n, c, -1);
     dsm_embed_backward(c, &m->embed, n->dstream);
 }
 
@@ -284,7 +314,14 @@ static double total_loss(const dsm_losses *l)
     return l->lm + l->balance.expert + l->balance.device + l->balance.communication + l->balance.z;
 }
 
-/* Forward and loss of the micro-batch that n holds; scale as dsm_loss_forward_backward. */
+/* Gradients of the head, which the loss adds to, and of the final norm. */
+static void begin_head_gradients(const dsm_net *n, const dsm_ctx *c)
+{
+    begin_gradients(n, c, n->model->config.num_hidden_layers);
+    if (n->model->config.tie_word_embeddings) begin_gradients(n, c, -1);
+}
+
+/* Forward and loss of the micro-batch that n holds; weight 0: no gradients. */
 static dsm_losses run_micro_batch(dsm_net *n, dsm_ctx *c, double weight, dsm_load *loads)
 {
     dsm_losses step = {.targets = count_targets(n->targets, c->R)};
@@ -293,6 +330,7 @@ static dsm_losses run_micro_batch(dsm_net *n, dsm_ctx *c, double weight, dsm_loa
     c->balance_loss = &step.balance;
     c->weight = weight;
     forward(n, c, loads);
+    if (weight > 0) begin_head_gradients(n, c);
     dsm_loss_forward_backward(c, &n->model->head, &n->loss, final_norm(n, c, 0, c->R), n->targets,
                               scale, n->dlast_norm);
     step.lm = sum_rows(n->loss.loss, c->R);

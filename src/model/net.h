@@ -7,6 +7,7 @@
 #ifndef DSMOE_MODEL_NET_H
 #define DSMOE_MODEL_NET_H
 
+#include "dsmoe/plan.h"
 #include "model/balance.h"
 #include "model/params.h"
 
@@ -17,6 +18,9 @@ typedef struct dsm_net_options {
     int64_t seq_len;       /* T of a training or evaluation sequence; of one prefill chunk */
     bool training;         /* keep what backward needs */
     dsm_balance balance;
+    dsm_recompute recompute; /* what backward computes again; the same bits */
+    bool whole_step; /* each training micro-batch is a step of its own: gradients are overwritten,
+                        not added to, and until then their memory holds activations (memory.h) */
 } dsm_net_options;
 
 /* model and x are borrowed and must outlive the net. */
@@ -26,8 +30,10 @@ void dsm_net_close(dsm_net *n); /* accepts NULL */
 /* Bytes dsm_net_open would take, by purpose, without taking them; m may be made of no memory. */
 typedef struct dsm_net_memory {
     size_t activations, scratch;
+    size_t lent; /* activations besides those, in the memory of gradients */
 } dsm_net_memory;
 void dsm_net_measure(const dsm_model *m, const dsm_net_options *o, dsm_net_memory *out);
+dsm_net_memory dsm_net_holds(const dsm_net *n); /* what an open one has */
 
 typedef struct dsm_losses {
     double lm;                /* Σ over target tokens of -log p, nats */
@@ -39,9 +45,10 @@ typedef struct dsm_losses {
  * counted.
  *
  * Losses are added to *losses, without weight. With mode->training gradients are added to
- * model->grads: of the LM loss (mean over this micro-batch's targets) and of the balance losses,
- * both times `weight` > 0, which is 1 / micro-batches of a step. loads: (L) entries to add routing
- * statistics to, or NULL. token_loss (n_seq·T): loss of each token, or NULL.
+ * model->grads (with whole_step: put there; any other call leaves them unusable): of the LM loss
+ * (mean over this micro-batch's targets) and of the balance losses, both times `weight` > 0, which
+ * is 1 / micro-batches of a step. loads: (L) entries to add routing statistics to, or NULL.
+ * token_loss (n_seq·T): loss of each token, or NULL.
  *
  * Errors: DSM_ERANGE for ids outside the vocabulary or a batch too large; DSM_ENONFINITE names the
  * first layer and tensor, and the gradients are then unusable. */

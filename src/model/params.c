@@ -334,6 +334,7 @@ static void bind_view(void *arg, const spec *s, int64_t layer, int64_t expert)
     dsm_moe_params *moe = view;
     dsm_real *grad = m->grads && p->offset >= 0 ? m->grads + p->offset : NULL;
     int64_t g = expert < 0 ? 0 : expert;
+    if (s == &layer_specs[0]) m->layers[layer].begin = p->offset;
     switch (s->kind) {
     case WEIGHT:
         *(dsm_weight *)view = (dsm_weight){p->mat, grad};
@@ -467,6 +468,12 @@ void dsm_model_free(dsm_model *m)
     dsm_arena_free(&m->flat);
     dsm_arena_free(&m->memory);
     free(m);
+}
+
+int64_t dsm_model_layer_begin(const dsm_model *m, int64_t l)
+{
+    if (l < m->config.num_hidden_layers) return m->layers[l].begin;
+    return m->params[m->n_params - (m->config.tie_word_embeddings ? 1 : 2)].offset; /* the norm */
 }
 
 dsm_param *dsm_model_find(const dsm_model *m, const char *name)

@@ -68,6 +68,7 @@ typedef struct dsm_moe_params {
 
 typedef struct dsm_layer_params {
     bool is_moe;
+    int64_t begin; /* where the layer's rows begin in the flat arrays */
     dsm_vector attn_norm, ffn_norm;
     dsm_attn_params attn;
     dsm_ffn_params ffn; /* dense layers */
@@ -120,6 +121,10 @@ void dsm_model_reset_state(dsm_model *m);
  * keep it. */
 void dsm_model_hash_reset(dsm_model *m);
 dsm_status dsm_model_hash_balance(dsm_model *m, const uint64_t *counts, dsm_err *err);
+
+/* Where layer l begins in the flat arrays: its rows, then those of layer l + 1, lie together. l =
+ * L: where the layers end. */
+int64_t dsm_model_layer_begin(const dsm_model *m, int64_t l);
 
 dsm_param *dsm_model_find(const dsm_model *m, const char *name); /* NULL if there is none */
 

@@ -60,18 +60,31 @@ static void plan_arithmetic(dsm_plan *p, const dsm_model *m)
     p->train_flops_causal = T * dsm_model_train_flops(m, p->seq_len);
 }
 
-static void plan_training(dsm_plan *p, const dsm_model *m)
+static dsm_plan_training plan_policy(const dsm_plan *p, const dsm_model *m, bool accumulates,
+                                     dsm_recompute recompute)
 {
-    const dsm_net_options o = {
-        .max_sequences = p->sequences, .seq_len = p->seq_len, .training = true};
+    const dsm_net_options o = {.max_sequences = p->sequences,
+                               .seq_len = p->seq_len,
+                               .training = true,
+                               .recompute = recompute,
+                               .whole_step = !accumulates};
     dsm_net_memory need;
     dsm_net_measure(m, &o, &need);
+    return (dsm_plan_training){
+        .activations = (int64_t)need.activations,
+        .lent = (int64_t)need.lent,
+        .scratch = (int64_t)need.scratch,
+        .total = 4 * p->memory.train.weights + (int64_t)(need.activations + need.scratch),
+    };
+}
+
+static void plan_training(dsm_plan *p, const dsm_model *m, bool accumulates)
+{
     int64_t weights = m->n_elements * 4;
     p->memory.train.weights = p->memory.train.gradients = weights;
     p->memory.train.moments = 2 * weights;
-    p->memory.train.activations = (int64_t)need.activations;
-    p->memory.train.scratch = (int64_t)need.scratch;
-    p->memory.train.total = 4 * weights + (int64_t)(need.activations + need.scratch);
+    for (int i = 0; i < DSM_N_RECOMPUTE; i++)
+        p->memory.train.with[i] = plan_policy(p, m, accumulates, (dsm_recompute)i);
 }
 
 static void plan_serving(dsm_plan *p, const dsm_model *m)
@@ -102,7 +115,7 @@ dsm_status dsm_plan_make(dsm_plan *out, const dsm_model_config *c, const dsm_pla
     DSM_TRY(dsm_model_create(&m, c, 0, err));
     *out = (dsm_plan){.seq_len = o->seq_len, .sequences = o->sequences};
     plan_arithmetic(out, m);
-    plan_training(out, m);
+    plan_training(out, m, o->accumulates);
     plan_serving(out, m);
     dsm_model_free(m);
     return DSM_OK;

@@ -172,6 +172,8 @@ static dsm_stepper_options stepper_options(const dsm_recipe *r)
     return (dsm_stepper_options){
         .seq_len = r->data.seq_len,
         .micro = r->batch.micro,
+        .sequences = r->batch.sequences,
+        .recompute = (dsm_recompute)r->recompute,
         .balance = {.expert = r->balance.expert,
                     .device = r->balance.device,
                     .communication = r->balance.communication,
@@ -189,7 +191,7 @@ static dsm_stepper_options stepper_options(const dsm_recipe *r)
 /* What training will take, and whether the machine has it. */
 static dsm_status bill(dsm_trainer *t, const dsm_stepper_options *o, dsm_err *err)
 {
-    const dsm_net_options net = {o->micro, o->seq_len, true, o->balance};
+    const dsm_net_options net = dsm_stepper_net(o);
     dsm_net_memory activations;
     dsm_net_measure(t->model, &net, &activations);
     size_t flat = sizeof(dsm_real) * (size_t)t->model->n_elements;
@@ -202,7 +204,7 @@ static dsm_status bill(dsm_trainer *t, const dsm_stepper_options *o, dsm_err *er
     return dsm_fail(
         err, DSM_ENOMEM,
         "training needs %.1f GiB (weights, gradients and moments %.1f, activations %.1f), "
-        "this machine has %.1f; lower batch.micro, data.seq_len or the model",
+        "this machine has %.1f; lower batch.micro, data.seq_len or the model, or set recompute",
         total / 0x1p30, (double)(4 * flat) / 0x1p30, (double)t->info.memory.activations / 0x1p30,
         machine / 0x1p30);
 }

@@ -29,16 +29,23 @@ static dsm_status take_loads(dsm_stepper *s, dsm_err *err)
     return DSM_OK;
 }
 
-dsm_status dsm_stepper_init(dsm_stepper *s, dsm_model *m, const dsm_exec *x,
-                            const dsm_stepper_options *o, dsm_err *err)
+dsm_net_options dsm_stepper_net(const dsm_stepper_options *o)
 {
-    *s = (dsm_stepper){.options = *o, .x = x, .model = m};
-    const dsm_net_options net = {
+    return (dsm_net_options){
         .max_sequences = o->micro,
         .seq_len = o->seq_len,
         .training = true,
         .balance = o->balance,
+        .recompute = o->recompute,
+        .whole_step = o->sequences <= o->micro,
     };
+}
+
+dsm_status dsm_stepper_init(dsm_stepper *s, dsm_model *m, const dsm_exec *x,
+                            const dsm_stepper_options *o, dsm_err *err)
+{
+    *s = (dsm_stepper){.options = *o, .x = x, .model = m};
+    const dsm_net_options net = dsm_stepper_net(o);
     dsm_status status = take_loads(s, err);
     if (status == DSM_OK) status = dsm_optimizer_init(&s->optimizer, m, err);
     if (status == DSM_OK) status = dsm_net_open(&s->net, m, x, &net, err);
@@ -56,11 +63,13 @@ void dsm_stepper_free(dsm_stepper *s)
 
 /* --- the step --------------------------------------------------------------------------------- */
 
+/* Gradients are looked at first: the search in the network may use their memory. */
 static dsm_status not_finite(dsm_stepper *s, const char *what, int64_t step, dsm_err *err)
 {
     char where[160];
+    const char *parameter = dsm_gradient_nonfinite(s->x, s->model);
     dsm_net_find_nonfinite(s->net, where, sizeof where);
-    const char *parameter = *where ? NULL : dsm_gradient_nonfinite(s->x, s->model);
+    if (*where) parameter = NULL;
     return dsm_fail(err, DSM_ENONFINITE,
                     "step %lld: the %s is not finite; first seen in %s%s. Try a lower "
                     "optimizer.peak_lr, a longer schedule.warmup or a smaller optimizer.clip",
@@ -121,9 +130,12 @@ dsm_status dsm_stepper_run(dsm_stepper *s, int64_t step, double lr, const int32_
 {
     const double start = dsm_clock();
     *out = (dsm_step){0};
+    if (n_seq > s->options.sequences)
+        return dsm_fail(err, DSM_ERANGE, "step: found %lld sequences, expected at most %lld",
+                        (long long)n_seq, (long long)s->options.sequences);
     for (int64_t l = 0; l < s->model->config.num_hidden_layers; l++)
         dsm_load_clear(&s->loads[l]);
-    dsm_gradients_clear(s->x, s->model);
+    if (s->options.sequences > s->options.micro) dsm_gradients_clear(s->x, s->model);
     DSM_TRY(accumulate(s, step, tokens, targets, n_seq, out, err));
     const double computed = dsm_clock();
 

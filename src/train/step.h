@@ -11,6 +11,8 @@
 
 typedef struct dsm_stepper_options {
     int64_t seq_len, micro;
+    int64_t sequences; /* of the largest step; at most micro: no step accumulates */
+    dsm_recompute recompute;
     dsm_balance balance;
     double bias_rate; /* loss-free balancing; 0: off */
     dsm_bias_rule bias_rule;
@@ -43,9 +45,13 @@ typedef struct dsm_step {
     } time;
 } dsm_step;
 
+/* The network that a stepper with these options opens; also to measure it. */
+dsm_net_options dsm_stepper_net(const dsm_stepper_options *o);
+
 /* Step number `step` (from 0) with rate lr on n_seq sequences: tokens, targets (n_seq, seq_len),
- * every sequence with the same number of counted targets. A loss or gradient that is not finite is
- * DSM_ENONFINITE naming layer and tensor; the parameters are then as they were before the step. */
+ * n_seq <= sequences, each with the same number of counted targets. A loss or gradient that is not
+ * finite is DSM_ENONFINITE naming layer and tensor; the parameters are then as they were before the
+ * step. */
 dsm_status dsm_stepper_run(dsm_stepper *s, int64_t step, double lr, const int32_t *tokens,
                            const int32_t *targets, int64_t n_seq, dsm_step *out, dsm_err *err);
 

@@ -151,6 +151,7 @@ static dsm_stepper_options options_of(const fixture *f)
     return (dsm_stepper_options){
         .seq_len = f->T,
         .micro = f->B,
+        .sequences = f->B,
         .balance = {.expert = number(f, "expert"),
                     .device = number(f, "device"),
                     .communication = number(f, "communication"),

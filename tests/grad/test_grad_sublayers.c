@@ -25,6 +25,7 @@ typedef struct bench {
     dsm_ctx ctx;
     dsm_route_mode mode;
     dsm_balance balance;
+    dsm_recompute recompute;
     dsm_balance_loss loss;
     dsm_stopwatch watch;
     dsm_arena memory;
@@ -68,9 +69,10 @@ static dsm_model_config config(bool is_moe)
 static void carve(bench *b)
 {
     const dsm_model_config *c = &b->model->config;
-    dsm_block_shape g = {c, &b->balance, B, R, true};
-    b->act = dsm_block_carve(&b->memory, &g, layer(b)->is_moe, NULL, NULL);
+    dsm_shape g = {c, &b->balance, B, R, true, dsm_keep_of(true, b->recompute)};
     b->scratch = dsm_block_carve_scratch(&b->memory, &g);
+    b->act = dsm_block_carve(&(dsm_homes){&b->memory, &b->memory}, &g, layer(b)->is_moe,
+                             &b->scratch);
     b->head = dsm_loss_carve(&b->memory, R, V);
     b->rope = dsm_take_reals(&b->memory, T * c->head_dim);
 }
@@ -96,11 +98,13 @@ static void describe_pass(bench *b)
                        .watch = &b->watch};
 }
 
-static void open_bench(bench *b, const dsm_model_config *c, const dsm_balance *balance)
+static void open_bench(bench *b, const dsm_model_config *c, const dsm_balance *balance,
+                       dsm_recompute recompute)
 {
     dsm_err err;
     memset(b, 0, sizeof *b);
     b->balance = *balance;
+    b->recompute = recompute;
     dsm_kernels_init(&b->kernels, 0);
     assert_ok(dsm_exec_init(&b->exec, &b->kernels, 1, &err));
     assert_ok(dsm_model_create(&b->model, c, DSM_MODEL_VALUES | DSM_MODEL_GRADS, &err));
@@ -169,13 +173,13 @@ static void check_pair(bench *b, const char *name, const char *part)
 
 static void norm_forward(bench *b)
 {
-    dsm_norm_forward(&b->ctx, &layer(b)->attn_norm, b->out, b->act.x_rstd, b->x, R);
+    dsm_norm_forward(&b->ctx, &layer(b)->attn_norm, b->out, b->scratch.rstd, b->x, R);
 }
 
 static void norm_backward(bench *b)
 {
     memset(b->dx, 0, sizeof b->dx); /* it adds to the stream's gradient */
-    dsm_norm_backward(&b->ctx, &layer(b)->attn_norm, b->dx, b->weight, b->x, b->act.x_rstd, R);
+    dsm_norm_backward(&b->ctx, &layer(b)->attn_norm, b->dx, b->weight, b->x, b->scratch.rstd, R);
 }
 
 static void attention_forward(bench *b)
@@ -232,7 +236,7 @@ static void plain_sublayers(void **state)
     static bench b;
     dsm_model_config c = config(false);
     c.attention_bias = true;
-    open_bench(&b, &c, &(dsm_balance){0});
+    open_bench(&b, &c, &(dsm_balance){0}, DSM_RECOMPUTE_NONE);
     b.forward = norm_forward, b.backward = norm_backward;
     check_pair(&b, "norm", "layers.1.input_layernorm");
     b.forward = attention_forward, b.backward = attention_backward;
@@ -278,10 +282,12 @@ static void block_backward(bench *b)
 static void check_moe(const char *name, const dsm_model_config *c, const dsm_balance *balance)
 {
     static bench b;
-    open_bench(&b, c, balance);
-    b.forward = moe_forward, b.backward = moe_backward;
-    check_pair(&b, name, "layers.1.mlp");
-    close_bench(&b);
+    for (int i = 0; i < DSM_N_RECOMPUTE; i++) {
+        open_bench(&b, c, balance, (dsm_recompute)i);
+        b.forward = moe_forward, b.backward = moe_backward;
+        check_pair(&b, name, "layers.1.mlp");
+        close_bench(&b);
+    }
 }
 
 static void moe_layer_of_every_router(void **state)
@@ -314,9 +320,11 @@ static void blocks(void **state)
 {
     (void)state;
     static bench b;
-    for (int is_moe = 0; is_moe < 2; is_moe++) {
+    for (int i = 0; i < 2 * DSM_N_RECOMPUTE; i++) {
+        bool is_moe = i % 2;
         dsm_model_config c = config(is_moe);
-        open_bench(&b, &c, &(dsm_balance){.expert = 1, .per_sequence = true});
+        open_bench(&b, &c, &(dsm_balance){.expert = 1, .per_sequence = true},
+                   (dsm_recompute)(i / 2));
         b.forward = block_forward, b.backward = block_backward;
         check_pair(&b, is_moe ? "MoE block" : "dense block", "layers.1.");
         close_bench(&b);
@@ -367,7 +375,7 @@ static void routers(void **state)
             c.norm_topk_prob = normalised;
             c.renormalize = normalised && kind == DSM_ROUTER_GSHARD;
             c.routed_scaling_factor = 1.7;
-            open_bench(&b, &c, &(dsm_balance){0});
+            open_bench(&b, &c, &(dsm_balance){0}, DSM_RECOMPUTE_NONE);
             b.forward = router_forward, b.backward = router_backward;
             b.n_x = R * c.n_routed_experts;
             b.n_out = R * (dsm_router_picks(&c) + c.n_routed_experts);

@@ -5,6 +5,7 @@
 #include "support/support.h"
 
 #include "dsmoe/plan.h"
+#include "train/step.h"
 
 #include <math.h>
 #include <string.h>
@@ -53,7 +54,7 @@ static dsm_plan plan_of(const published *p)
     dsm_plan plan;
     dsm_err err;
     dsm_model_config c = config_of(p);
-    assert_ok(dsm_plan_make(&plan, &c, &(dsm_plan_options){p->T, 1}, &err));
+    assert_ok(dsm_plan_make(&plan, &c, &(dsm_plan_options){p->T, 1, false}, &err));
     return plan;
 }
 
@@ -113,8 +114,66 @@ static void a_small_model_by_hand(void **state)
     /* keys and values of two layers and eight positions; red zones and tables beside them */
     assert_in_range(p.memory.serve.kv_cache, 2 * 8 * 2 * 4 * 4, 2 * 8 * 2 * 4 * 4 + 1024);
     assert_int_equal(p.memory.train.moments, 2 * p.memory.train.weights);
-    assert_int_equal(p.memory.train.total, 4 * p.memory.train.weights + p.memory.train.activations +
-                                               p.memory.train.scratch);
+}
+
+/* For every policy, in one micro-batch and in several: the figures are the sizes of the arenas that
+ * training opens. */
+static void the_bill_is_what_training_takes(void **state)
+{
+    (void)state;
+    const published m = {"bill", 4, 32, 4, 2, 60, 40, 12, 1, 8, 3, 1, 16, 0, 0, 0, 0};
+    enum { MICRO = 3 };
+    for (int i = 0; i < 2 * DSM_N_RECOMPUTE; i++) {
+        dsm_model_config c = config_of(&m);
+        bool accumulates = i % 2;
+        dsm_plan p;
+        dsm_err err;
+        dsm_kernels kernels;
+        dsm_exec x;
+        dsm_model *model;
+        dsm_stepper stepper;
+        const dsm_stepper_options o = {.seq_len = m.T,
+                                       .micro = MICRO,
+                                       .sequences = accumulates ? 2 * MICRO : MICRO,
+                                       .recompute = (dsm_recompute)(i / 2)};
+        assert_ok(dsm_plan_make(&p, &c, &(dsm_plan_options){m.T, MICRO, accumulates}, &err));
+        dsm_kernels_init(&kernels, 0);
+        assert_ok(dsm_exec_init(&x, &kernels, 1, &err));
+        assert_ok(dsm_model_create(&model, &c, DSM_MODEL_VALUES | DSM_MODEL_GRADS, &err));
+        assert_ok(dsm_stepper_init(&stepper, model, &x, &o, &err));
+        const dsm_net_memory holds = dsm_net_holds(stepper.net);
+        const dsm_plan_training *t = &p.memory.train.with[i / 2];
+        assert_int_equal(t->activations, holds.activations);
+        assert_int_equal(t->scratch, holds.scratch);
+        assert_int_equal(t->lent, holds.lent);
+        assert_true(accumulates == (t->lent == 0));
+        const int64_t slack = 1024; /* red zones, and the table of spans */
+        int64_t flat = p.memory.train.weights + p.memory.train.gradients;
+        assert_in_range(model->flat.cap, flat, flat + slack);
+        assert_in_range(stepper.optimizer.memory.cap, p.memory.train.moments,
+                        p.memory.train.moments + slack);
+        assert_int_equal(t->total, flat + p.memory.train.moments + t->activations + t->scratch);
+        dsm_stepper_free(&stepper);
+        dsm_model_free(model);
+        dsm_exec_free(&x);
+    }
+}
+
+/* Each policy keeps less than the one before, and lending leaves less to pay. */
+static void policies_save_memory(void **state)
+{
+    (void)state;
+    dsm_plan whole, parts;
+    dsm_err err;
+    dsm_model_config c = config_of(&models[5]);
+    assert_ok(dsm_plan_make(&whole, &c, &(dsm_plan_options){512, 8, false}, &err));
+    assert_ok(dsm_plan_make(&parts, &c, &(dsm_plan_options){512, 8, true}, &err));
+    for (int i = 0; i < DSM_N_RECOMPUTE; i++) {
+        const dsm_plan_training *w = &whole.memory.train.with[i], *t = &parts.memory.train.with[i];
+        assert_int_equal(w->activations + w->lent, t->activations);
+        assert_true(w->lent > 0 && t->lent == 0 && w->scratch == t->scratch);
+        if (i > 0) assert_true(t->total < parts.memory.train.with[i - 1].total);
+    }
 }
 
 static void a_tied_head_is_no_embedding(void **state)
@@ -125,7 +184,7 @@ static void a_tied_head_is_no_embedding(void **state)
     dsm_plan untied = plan_of(&m), tied;
     dsm_err err;
     c.tie_word_embeddings = true;
-    assert_ok(dsm_plan_make(&tied, &c, &(dsm_plan_options){8, 1}, &err));
+    assert_ok(dsm_plan_make(&tied, &c, &(dsm_plan_options){8, 1, false}, &err));
     assert_int_equal(tied.params, untied.params - 80);
     assert_int_equal(tied.active_params_no_embedding, untied.active_params_no_embedding);
 }
@@ -136,10 +195,10 @@ static void nonsense_is_refused(void **state)
     dsm_plan p;
     dsm_err err;
     dsm_model_config c = config_of(&models[6]);
-    assert_fails(dsm_plan_make(&p, &c, &(dsm_plan_options){0, 1}, &err), DSM_ERANGE,
+    assert_fails(dsm_plan_make(&p, &c, &(dsm_plan_options){0, 1, false}, &err), DSM_ERANGE,
                  "found 1 sequences");
     c.num_experts_per_tok = 65;
-    assert_fails(dsm_plan_make(&p, &c, &(dsm_plan_options){8, 1}, &err), DSM_ESHAPE,
+    assert_fails(dsm_plan_make(&p, &c, &(dsm_plan_options){8, 1, false}, &err), DSM_ESHAPE,
                  "num_experts_per_tok: found 65");
 }
 
@@ -148,6 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_figures_are_met), cmocka_unit_test(true_widths_are_counted),
         cmocka_unit_test(a_small_model_by_hand),     cmocka_unit_test(a_tied_head_is_no_embedding),
+        cmocka_unit_test(the_bill_is_what_training_takes), cmocka_unit_test(policies_save_memory),
         cmocka_unit_test(nonsense_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

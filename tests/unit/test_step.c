@@ -80,6 +80,7 @@ static void lab_start(lab *b, double weight_decay)
     const dsm_stepper_options o = {
         .seq_len = T,
         .micro = MICRO,
+        .sequences = N_SEQ,
         .balance = {.expert = 0.01, .z = 0.001, .devices = 1, .per_sequence = true},
         .adamw =
             {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = weight_decay, .clip = 1},

@@ -26,6 +26,14 @@ $ dsmoe bench train m.json --seq 8 --batch 2 --micro 3
 2> dsmoe bench: --micro: found 3, expected 1 to 2
 exit 2
 
+$ dsmoe bench train m.json --seq 8 --batch 2 --recompute some
+2> dsmoe bench: --recompute: found some, expected none, experts or all
+exit 2
+
+# --- what is computed again changes nothing ---
+$ for p in none experts all; do dsmoe bench train m.json --seq 16 --batch 4 --steps 2 --recompute $p --json | python3 -c "import json, sys; print(json.load(sys.stdin)['loss'])"; done | sort -u | wc -l
+1> 1
+
 $ dsmoe bench train m.json --seq 16 --batch 4 --micro 2 --steps 2 --json | python3 -c "
 $ import json, sys
 $ r = json.load(sys.stdin)

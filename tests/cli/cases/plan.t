@@ -43,7 +43,11 @@ $ echo '{"model_type": "deepseek", "vocab_size": 102400, "hidden_size": 2048, "i
 1>   weights                  65.5 GB
 1>   gradients                65.5 GB
 1>   AdamW moments             131 GB
-1> ...
+1>   with recompute              none   experts       all
+1>   activations            {*}
+1>     lent by gradients    {*}
+1>   scratch                {*}
+1>   in all                 {*}
 1> serving memory, one context of 4096 tokens
 1>   weights in f32           65.5 GB
 1>   weights in bf16          32.8 GB
@@ -52,6 +56,11 @@ $ echo '{"model_type": "deepseek", "vocab_size": 102400, "hidden_size": 2048, "i
 
 $ dsmoe plan moe16b.json --seq 8192 --json
 1> {"params":16375728128,"active_params":2828650496,{*}"seq_len":8192,"sequences":1,"train_flops_per_sequence":{*},"memory":{"train":{{*}},"serve":{{*}}}}
+
+# --- a policy that does not exist ---
+$ printf 'model: moe16b.json\ndata: {train: x}\nsteps: 3\nrecompute: some\n' > r.yaml; dsmoe plan r.yaml
+2> dsmoe plan: r.yaml:4: recompute: found "some", expected none | experts | all
+exit 1
 
 # --- a recipe: its model, sequence length and micro-batch; overrides count ---
 $ printf 'model: moe16b.json\ndata: {train: x, seq_len: 64}\nsteps: 3\nbatch: {sequences: 4, micro: 2}\n' > r.yaml; dsmoe plan r.yaml --set data.seq_len=32 | head -4 | tail -3
