@@ -16,10 +16,10 @@ experts differ:
 holds a whole step: forward, balance loss, backward, clip at 1.0, AdamW (fused); random tokens,
 denormals flushed. FLOPs: 6 * activated parameters (head, not embedding) + causal attention 6 L T D,
 per token.
-Reduced precision, two ways: `--dtype bf16` is autocast (masters, weight gradients, optimiser, norms,
-residual, router scores and loss stay f32; sorted and grouped cast explicitly, for neither is known
-to autocast); `--matmul-precision medium` keeps f32 tensors and lets oneDNN round the operands of
-matrix products to bf16, the router's too. `--profile` adds the seconds of a step by part.
+Reduced precision, two ways: `--dtype bf16` is autocast (masters, weight gradients, optimiser,
+norms, residual, router scores and loss stay f32; sorted and grouped cast explicitly, for neither is
+known to autocast); `--matmul-precision medium` keeps f32 tensors and lets oneDNN round the operands
+of matrix products to bf16, the router's too. `--profile` adds the seconds of a step by part.
 """
 import argparse
 import collections
@@ -430,7 +430,8 @@ def measure(model, c, name, flops, args):
     median, best = statistics.median(seconds), min(seconds)
     work = args.batch * args.seq
     result = {
-        "name": name + (" compiled" if args.compile else ""), "dtype": args.dtype, "matmul_precision": args.matmul_precision,
+        "name": name + (" compiled" if args.compile else ""), "dtype": args.dtype,
+        "matmul_precision": args.matmul_precision,
         "tokens_per_s": work / median, "best_tokens_per_s": work / best, "step_s": median,
         "gflops": flops * work / median / 1e9, "flops_per_token": flops,
         "params": sum(p.numel() for p in model.parameters()),
