@@ -20,6 +20,7 @@ const char *const dsm_part_names[DSM_N_PARTS] = {
     [DSM_PART_ROUTER] = "router",   [DSM_PART_DISPATCH] = "dispatch",
     [DSM_PART_EXPERTS] = "experts", [DSM_PART_SHARED] = "shared",
     [DSM_PART_DENSE] = "dense",     [DSM_PART_HEAD] = "head",
+    [DSM_PART_CLEAR] = "clear",
 };
 
 struct dsm_net {
@@ -220,6 +221,7 @@ static void begin_gradients(const dsm_net *n, const dsm_ctx *c, int64_t part)
     int64_t begin = part < 0 ? 0 : dsm_model_layer_begin(m, part);
     int64_t end = part < L ? dsm_model_layer_begin(m, part + 1) : m->n_elements;
     dsm_clear(c, m->grads + begin, end - begin);
+    dsm_lap(c, DSM_PART_CLEAR);
 }
 
 /* From the gradient of the normed last stream to all parameters. */

@@ -91,6 +91,7 @@ typedef enum dsm_part {
     DSM_PART_SHARED,
     DSM_PART_DENSE,
     DSM_PART_HEAD,
+    DSM_PART_CLEAR, /* gradients, with whole_step */
     DSM_N_PARTS
 } dsm_part;
 extern const char *const dsm_part_names[DSM_N_PARTS];

@@ -45,7 +45,7 @@ void *realloc(void *p, size_t n)
 /* --- a stepper on a tiny model ------------------------------------------------------------------
  */
 
-enum { T = 16, N_SEQ = 6, MICRO = 4 };
+enum { T = 16, N_SEQ = 6, MICRO = 4, E = 64 };
 
 typedef struct lab {
     dsm_kernels kernels;
@@ -55,7 +55,8 @@ typedef struct lab {
     int32_t tokens[N_SEQ * T], targets[N_SEQ * T];
 } lab;
 
-static void lab_start(lab *b, double weight_decay)
+/* micro and the largest step decide where activations live. */
+static void lab_start_with(lab *b, double weight_decay, int64_t micro, int64_t sequences)
 {
     dsm_err err;
     dsm_model_config c;
@@ -65,11 +66,11 @@ static void lab_start(lab *b, double weight_decay)
     c.hidden_size = 16;
     c.intermediate_size = 24;
     c.moe_intermediate_size = 8;
-    c.num_hidden_layers = 2;
+    c.num_hidden_layers = 3; /* what the last keeps fits in gradients of the others */
     c.num_attention_heads = c.num_key_value_heads = 2;
     c.head_dim = 8;
     c.n_shared_experts = 1;
-    c.n_routed_experts = 6;
+    c.n_routed_experts = E;
     c.num_experts_per_tok = 2;
     c.first_k_dense_replace = 1;
     memset(&b->x, 0, sizeof b->x);
@@ -79,8 +80,8 @@ static void lab_start(lab *b, double weight_decay)
     dsm_model_init_random(b->model, &b->x, 1);
     const dsm_stepper_options o = {
         .seq_len = T,
-        .micro = MICRO,
-        .sequences = N_SEQ,
+        .micro = micro,
+        .sequences = sequences,
         .balance = {.expert = 0.01, .z = 0.001, .devices = 1, .per_sequence = true},
         .adamw =
             {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = weight_decay, .clip = 1},
@@ -91,6 +92,11 @@ static void lab_start(lab *b, double weight_decay)
         b->tokens[i] = i * 7 % 50;
         b->targets[i] = (i * 7 + 11) % 50;
     }
+}
+
+static void lab_start(lab *b, double weight_decay)
+{
+    lab_start_with(b, weight_decay, MICRO, N_SEQ);
 }
 
 static void lab_stop(lab *b)
@@ -147,7 +153,7 @@ static void a_step_counts_what_it_did(void **state)
     assert_true(s.balance > 0.009 && s.grad_norm > 0);
     assert_int_equal(b.stepper.loads[0].E, 0);
     int64_t routed = 0;
-    for (int e = 0; e < 6; e++)
+    for (int e = 0; e < E; e++)
         routed += b.stepper.loads[1].count[e];
     assert_int_equal(routed, N_SEQ * T * 2);
     double before = s.loss;
@@ -215,6 +221,60 @@ static void what_is_not_finite_is_named(void **state)
     lab_stop(&b);
 }
 
+/* Finite losses whose gradient overflows: a down projection of huge weights that see only zeros.
+ * The first parameter in the table that it reaches is named, also where the search through the
+ * network uses the gradients' memory. */
+static void a_gradient_that_is_not_finite_is_named(void **state)
+{
+    (void)state;
+    const struct {
+        const char *name;
+        float value;
+    } rows[] = {{"model.layers.0.mlp.gate_proj.weight", 0},
+                {"model.layers.0.mlp.up_proj.weight", 0},
+                {"model.layers.0.mlp.down_proj.weight", 3e38f},
+                {"model.norm.weight", 1e3f}};
+    for (int whole = 0; whole < 2; whole++) {
+        dsm_err err;
+        dsm_step s;
+        lab b;
+        lab_start_with(&b, 0.1, whole ? N_SEQ : MICRO, N_SEQ);
+        assert_true(whole == (dsm_net_holds(b.stepper.net).lent > 0));
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            const dsm_param *p = dsm_model_find(b.model, rows[i].name);
+            for (int64_t j = 0; j < p->rows * p->cols; j++)
+                b.model->values[p->offset + j] = rows[i].value;
+        }
+        assert_fails(step(&b, 0, &s, &err), DSM_ENONFINITE, "step 1: the gradient is not finite");
+        if (!test_contains(err.msg, "the gradient of model.embed_tokens.weight"))
+            fail_msg("found: %s", err.msg);
+        lab_stop(&b);
+    }
+}
+
+/* A step of one micro-batch, with activations in the memory of gradients and with their own. */
+static void where_activations_live_changes_nothing(void **state)
+{
+    (void)state;
+    dsm_err err;
+    dsm_step s;
+    lab own, lent;
+    lab_start_with(&own, 0.1, N_SEQ, N_SEQ + 1);
+    lab_start_with(&lent, 0.1, N_SEQ, N_SEQ);
+    for (int64_t i = 0; i < 3; i++) {
+        assert_ok(step(&own, i, &s, &err));
+        assert_ok(step(&lent, i, &s, &err));
+    }
+    size_t bytes = (size_t)own.model->n_elements * sizeof(float);
+    assert_memory_equal(own.model->values, lent.model->values, bytes);
+    assert_memory_equal(own.model->grads, lent.model->grads, bytes); /* zero between rows, too */
+    assert_fails(
+        dsm_stepper_run(&lent.stepper, 3, 1e-2, lent.tokens, lent.targets, N_SEQ + 1, &s, &err),
+        DSM_ERANGE, "found 7 sequences, expected at most 6");
+    lab_stop(&own);
+    lab_stop(&lent);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +283,8 @@ int main(void)
         cmocka_unit_test(only_matrices_decay),
         cmocka_unit_test(clipping_scales_only_what_is_too_long),
         cmocka_unit_test(what_is_not_finite_is_named),
+        cmocka_unit_test(a_gradient_that_is_not_finite_is_named),
+        cmocka_unit_test(where_activations_live_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
