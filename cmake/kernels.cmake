@@ -37,6 +37,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT DSMOE_FUZZ)
   # Once per compute precision: an f32 operand as three bf16, or as one.
   set(amx ${tier} ${avx512} -mamx-tile -mamx-bf16)
   dsmoe_kernel_objects(kernels_amx "${KERNEL_AMX}" "${amx};-DDSM_VARIANT=amx;-DDSM_AMX_SPLITS=3")
+  dsmoe_kernel_objects(kernels_amx_bf16 "${KERNEL_AMX}"
+    "${amx};-DDSM_VARIANT=amx_bf16;-DDSM_AMX_SPLITS=1")
   set_target_properties(kernels_avx2 kernels_avx512 PROPERTIES DSM_CONTRACT ON) # fused multiply-add
 endif()
 

@@ -3,9 +3,11 @@
 #ifndef DSMOE_BENCH_H
 #define DSMOE_BENCH_H
 
+#include "dsmoe/compute.h"
 #include "dsmoe/plan.h"
 #include "dsmoe/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,7 +22,7 @@ typedef struct dsm_bench_rate {
     double one, all;         /* on one thread; on all of them */
 } dsm_bench_rate;
 
-enum { DSM_BENCH_RATES = 8 };
+enum { DSM_BENCH_RATES = 9 };
 
 typedef struct dsm_bench_machine {
     dsm_bench_rate rate[DSM_BENCH_RATES]; /* multiply-add of each kind the CPU has, then memory */
@@ -45,7 +47,7 @@ typedef struct dsm_bench_kernel {
  * row to `row` as it is done. slot: only rows of this slot, or NULL. Errors: DSM_EUSAGE naming the
  * models or slots there are; no memory. */
 dsm_status dsm_bench_kernels_run(const char *model, const char *slot, int n_threads,
-                                 unsigned cpu_flags,
+                                 unsigned cpu_flags, dsm_compute compute,
                                  void (*row)(void *arg, const dsm_bench_kernel *k), void *arg,
                                  dsm_err *err);
 
@@ -56,6 +58,8 @@ typedef struct dsm_bench_train_options {
     int64_t seq_len, sequences; /* of a step */
     int64_t micro;              /* sequences computed at once; 0: all of them */
     dsm_recompute recompute;
+    dsm_compute compute;
+    bool skew;     /* every token picks the first expert: E / K times the mean load */
     int64_t steps; /* timed, after one that is not */
     uint64_t seed;
     int n_threads;      /* 0: all cores */
@@ -71,6 +75,7 @@ typedef struct dsm_bench_train {
     int64_t params, active_params;
     double tokens_per_s, best_tokens_per_s; /* of the median and of the fastest step */
     double step_s;                          /* median */
+    double startup_s;                       /* until the first step began */
     struct {
         const char *name; /* static */
         double seconds;   /* mean per timed step */

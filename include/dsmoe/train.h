@@ -6,6 +6,7 @@
 #ifndef DSMOE_TRAIN_H
 #define DSMOE_TRAIN_H
 
+#include "dsmoe/compute.h"
 #include "dsmoe/config.h"
 #include "dsmoe/settings.h"
 #include "dsmoe/status.h"
@@ -56,6 +57,7 @@ typedef struct dsm_recipe {
             int64_t from, tokens;
         } ramp;
     } batch;
+    int compute;   /* dsm_compute (dsmoe/compute.h) */
     int recompute; /* dsm_recompute (dsmoe/plan.h) */
     int64_t steps;
     dsm_adamw_settings optimizer;

@@ -36,6 +36,7 @@ typedef struct bench {
     dsm_kernels kernels;
     dsm_exec x;
     unsigned flags;
+    dsm_compute compute;
     dsm_arena arena;
     float *buf[N_BUFFERS]; /* buffer_floats each, side by side */
     int32_t *id;           /* (tokens · K): below tokens and below V, whichever is needed */
@@ -352,6 +353,7 @@ static dsm_status open_bench(bench *b, int n_threads, dsm_err *err)
         b->pos[i] = (int32_t)dsm_rng_permute(&rng, (uint64_t)i, (uint64_t)n);
     }
     dsm_kernels_init(&b->kernels, b->flags);
+    DSM_TRY(dsm_kernels_set_compute(&b->kernels, b->flags, b->compute, err));
     return dsm_exec_init(&b->x, &b->kernels, n_threads, err);
 }
 
@@ -377,11 +379,11 @@ static dsm_status check_slot(const char *slot, dsm_err *err)
 }
 
 dsm_status dsm_bench_kernels_run(const char *model, const char *slot, int n_threads,
-                                 unsigned cpu_flags,
+                                 unsigned cpu_flags, dsm_compute compute,
                                  void (*row)(void *arg, const dsm_bench_kernel *k), void *arg,
                                  dsm_err *err)
 {
-    bench b = {.flags = cpu_flags, .slot = slot, .row = row, .arg = arg};
+    bench b = {.flags = cpu_flags, .compute = compute, .slot = slot, .row = row, .arg = arg};
     DSM_TRY(choose_model(&b.s, model, err));
     DSM_TRY(check_slot(slot, err));
     dsm_status status = open_bench(&b, n_threads, err);

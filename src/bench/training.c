@@ -59,8 +59,12 @@ static dsm_status open_model(bench *b, dsm_err *err)
         return dsm_fail(
             err, DSM_EUSAGE, "--seq: found %lld, %s allows %lld (max_position_embeddings)",
             (long long)b->options.seq_len, b->options.config, (long long)c.max_position_embeddings);
+    if (b->options.skew) c.bias = DSM_BIAS_ADDITIVE;
     DSM_TRY(dsm_model_create(&b->model, &c, DSM_MODEL_VALUES | DSM_MODEL_GRADS, err));
     dsm_model_init_random(b->model, &b->x, b->options.seed);
+    for (int64_t l = 0; b->options.skew && l < c.num_hidden_layers; l++)
+        if (b->model->layers[l].moe.bias)
+            b->model->layers[l].moe.bias[0] = 1; /* above all scores */
     return DSM_OK;
 }
 
@@ -90,6 +94,7 @@ static dsm_status open_parts(bench *b, dsm_err *err)
         .seed = b->options.seed,
     };
     dsm_kernels_init(&b->kernels, b->options.cpu_flags);
+    DSM_TRY(dsm_kernels_set_compute(&b->kernels, b->options.cpu_flags, b->options.compute, err));
     DSM_TRY(dsm_exec_init(&b->x, &b->kernels, b->options.n_threads, err));
     DSM_TRY(open_model(b, err));
     DSM_TRY(make_tokens(b, err));
@@ -190,7 +195,9 @@ dsm_status dsm_bench_train_run(dsm_bench_train *out, const dsm_bench_train_optio
     b->options = *o;
     if (b->options.micro == 0) b->options.micro = b->options.sequences;
     dsm_status status = check_options(&b->options, err);
+    const double start = dsm_clock();
     if (status == DSM_OK) status = open_parts(b, err);
+    out->startup_s = dsm_clock() - start;
     if (status == DSM_OK) status = run_steps(b, out, err);
     if (status == DSM_OK) summarise(b, out);
     close_parts(b);

@@ -11,9 +11,9 @@
 
 static const char help[] =
     "usage: dsmoe bench machine\n"
-    "       dsmoe bench kernels [tiny|small] [--slot NAME]\n"
+    "       dsmoe bench kernels [tiny|small] [--slot NAME] [--compute f32|bf16]\n"
     "       dsmoe bench train CONFIG.json --seq N --batch N [--steps N] [--micro N]\n"
-    "                         [--recompute none|experts|all]\n"
+    "                         [--recompute none|experts|all] [--compute f32|bf16] [--skew]\n"
     "\n"
     "machine measures the ceilings: multiply-adds of each kind, reading and copying memory, on "
     "one\n"
@@ -35,7 +35,9 @@ static const char help[] =
     "  --batch N                  sequences of a step (required)\n"
     "  --steps N                  timed steps (5)\n"
     "  --micro N                  sequences computed at once (all)\n"
-    "  --recompute POLICY         none, experts or all: what backward computes again (none)\n";
+    "  --recompute POLICY         none, experts or all: what backward computes again (none)\n"
+    "  --compute PRECISION        f32 or bf16: operands of matrix products (f32; kernels too)\n"
+    "  --skew                     every token picks the first expert of each layer\n";
 
 /* --- machine ---------------------------------------------------------------------------------- */
 
@@ -79,15 +81,31 @@ static void print_kernel(void *arg, const dsm_bench_kernel *k)
     (void)dsm_print_json(o, NULL); /* main notices output that cannot be written */
 }
 
+/* The place of a name in a NULL-terminated list. */
+static dsm_status find_choice(int *out, const char *flag, const char *name,
+                              const char *const *choices, dsm_err *err)
+{
+    char all[64] = "";
+    for (int i = 0; choices[i]; i++) {
+        if (strcmp(choices[i], name) == 0) return *out = i, DSM_OK;
+        size_t n = strlen(all);
+        snprintf(all + n, sizeof all - n, "%s%s", i ? ", " : "", choices[i]);
+    }
+    return dsm_fail(err, DSM_EUSAGE, "%s: found \"%s\", expected one of: %s", flag, name, all);
+}
+
 static dsm_status bench_kernels(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
 {
-    const char *slot = NULL;
-    const dsm_opt opts[] = {{"slot", DSM_OPT_STRING, &slot, 0, 0, ""}};
+    const char *slot = NULL, *name = "f32";
+    const dsm_opt opts[] = {{"slot", DSM_OPT_STRING, &slot, 0, 0, ""},
+                            {"compute", DSM_OPT_STRING, &name, 0, 0, ""}};
+    int compute = DSM_COMPUTE_F32;
     int n;
     DSM_TRY(dsm_opts_parse(opts, sizeof opts / sizeof *opts, argc, argv, &n, err));
     if (n > 1) return dsm_fail(err, DSM_EUSAGE, "found %d models, expected tiny or small", n);
+    DSM_TRY(find_choice(&compute, "--compute", name, dsm_compute_names, err));
     return dsm_bench_kernels_run(n == 1 ? argv[0] : "small", slot, cli->threads, cli->cpu_flags,
-                                 print_kernel, (void *)(uintptr_t)cli, err);
+                                 (dsm_compute)compute, print_kernel, (void *)(uintptr_t)cli, err);
 }
 
 /* --- train ------------------------------------------------------------------------------------ */
@@ -108,12 +126,13 @@ static json_t *or_null(double x)
 
 static json_t *train_json(const dsm_bench_train *r)
 {
-    return json_pack("{s:f, s:f, s:o, s:f, s:f, s:o, s:o, s:I, s:I, s:I, s:i, s:s, s:o}",
+    return json_pack("{s:f, s:f, s:f, s:o, s:f, s:f, s:o, s:o, s:I, s:I, s:I, s:i, s:s, s:o}",
                      "tokens_per_s", r->tokens_per_s, "best_tokens_per_s", r->best_tokens_per_s,
-                     "step_s", parts_json(r), "flops_per_token", r->flops_per_token, "gflops",
-                     r->gflops, "peak_gflops", or_null(r->peak_gflops), "peak_share",
-                     or_null(r->peak_share), "peak_rss_bytes", (json_int_t)r->peak_rss_bytes,
-                     "params", (json_int_t)r->params, "active_params", (json_int_t)r->active_params,
+                     "startup_s", r->startup_s, "step_s", parts_json(r), "flops_per_token",
+                     r->flops_per_token, "gflops", r->gflops, "peak_gflops",
+                     or_null(r->peak_gflops), "peak_share", or_null(r->peak_share),
+                     "peak_rss_bytes", (json_int_t)r->peak_rss_bytes, "params",
+                     (json_int_t)r->params, "active_params", (json_int_t)r->active_params,
                      "threads", r->threads, "gemm", r->gemm, "loss", dsm_json_number(r->loss));
 }
 
@@ -124,6 +143,7 @@ static void train_print(const dsm_bench_train *r)
            r->threads, r->threads == 1 ? "" : "s", r->gemm);
     printf("speed      %.0f tokens/s (best step %.0f), %.1f ms per step\n", r->tokens_per_s,
            r->best_tokens_per_s, r->step_s * 1e3);
+    printf("start      %.2f s until the first step\n", r->startup_s);
     printf("arithmetic %.1f GFLOP/s", r->gflops);
     if (r->peak_gflops > 0)
         printf(", %.1f %% of the %.0f GFLOP/s measured in this run", 100 * r->peak_share,
@@ -134,18 +154,12 @@ static void train_print(const dsm_bench_train *r)
                100 * r->part[i].seconds / r->step_s);
 }
 
-static dsm_status find_policy(dsm_recompute *out, const char *name, dsm_err *err)
-{
-    for (int i = 0; i < DSM_N_RECOMPUTE; i++)
-        if (strcmp(name, dsm_recompute_names[i]) == 0) return *out = (dsm_recompute)i, DSM_OK;
-    return dsm_fail(err, DSM_EUSAGE, "--recompute: found %s, expected none, experts or all", name);
-}
-
 static dsm_status bench_train(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
 {
     dsm_bench_train_options o;
     dsm_bench_train result;
-    const char *recompute = "none";
+    const char *recompute = "none", *compute = "f32";
+    int choice;
     dsm_bench_train_defaults(&o);
     const dsm_opt opts[] = {
         {"seq", DSM_OPT_INT, &o.seq_len, 1, 1 << 20, ""},
@@ -153,13 +167,18 @@ static dsm_status bench_train(const dsm_cli *cli, int argc, char **argv, dsm_err
         {"steps", DSM_OPT_INT, &o.steps, 1, 1000, ""},
         {"micro", DSM_OPT_INT, &o.micro, 1, 1 << 20, ""},
         {"recompute", DSM_OPT_STRING, &recompute, 0, 0, ""},
+        {"compute", DSM_OPT_STRING, &compute, 0, 0, ""},
+        {"skew", DSM_OPT_FLAG, &o.skew, 0, 0, ""},
     };
     int n;
     DSM_TRY(dsm_opts_parse(opts, sizeof opts / sizeof *opts, argc, argv, &n, err));
     if (n != 1) return dsm_fail(err, DSM_EUSAGE, "found %d configs, expected one CONFIG.json", n);
     if (o.seq_len == 0) return dsm_fail(err, DSM_EUSAGE, "--seq N is missing");
     if (o.sequences == 0) return dsm_fail(err, DSM_EUSAGE, "--batch N is missing");
-    DSM_TRY(find_policy(&o.recompute, recompute, err));
+    DSM_TRY(find_choice(&choice, "--recompute", recompute, dsm_recompute_names, err));
+    o.recompute = (dsm_recompute)choice;
+    DSM_TRY(find_choice(&choice, "--compute", compute, dsm_compute_names, err));
+    o.compute = (dsm_compute)choice;
     o.config = argv[0];
     o.n_threads = cli->threads;
     o.cpu_flags = cli->cpu_flags;

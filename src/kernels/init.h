@@ -10,14 +10,21 @@
 #define DSM_KERNEL_SET(k, op, fn, name) ((k)->op = (fn), (k)->variant[DSM_SLOT_##op] = (name))
 
 #if defined(__x86_64__) && !defined(DSM_REAL_DOUBLE)
-void dsm_kernels_x86(dsm_kernels *k, unsigned flags); /* AVX2, then AVX-512, as flags allow */
+void dsm_kernels_x86(dsm_kernels *k, unsigned flags);      /* AVX2, AVX-512, AMX, as flags allow */
+bool dsm_kernels_x86_bf16(dsm_kernels *k, unsigned flags); /* false: flags do not allow */
 int dsm_peaks_x86(const dsm_peak *out[DSM_MAX_PEAKS], unsigned flags);
-#define dsm_kernels_native dsm_kernels_x86
-#define dsm_peaks_native   dsm_peaks_x86
+#define dsm_kernels_native      dsm_kernels_x86
+#define dsm_kernels_native_bf16 dsm_kernels_x86_bf16
+#define dsm_peaks_native        dsm_peaks_x86
 #else
 static inline void dsm_kernels_native(dsm_kernels *k, unsigned flags)
 {
     (void)k, (void)flags;
+}
+static inline bool dsm_kernels_native_bf16(dsm_kernels *k, unsigned flags)
+{
+    (void)k, (void)flags;
+    return false;
 }
 static inline int dsm_peaks_native(const dsm_peak **out, unsigned flags)
 {

@@ -29,3 +29,14 @@ void dsm_kernels_init(dsm_kernels *k, unsigned flags)
     kernels_ref(k);
     dsm_kernels_native(k, flags);
 }
+
+const char *const dsm_compute_names[] = {"f32", "bf16", NULL};
+
+dsm_status dsm_kernels_set_compute(dsm_kernels *k, unsigned flags, dsm_compute compute,
+                                   dsm_err *err)
+{
+    if (compute == DSM_COMPUTE_F32 || dsm_kernels_native_bf16(k, flags)) return DSM_OK;
+    return dsm_fail(err, DSM_EUSAGE,
+                    "compute: found %s, this CPU (or its mask) has no AMX for it; expected f32",
+                    dsm_compute_names[compute]);
+}

@@ -14,6 +14,8 @@
 #include "core/dtype.h"
 #include "core/exec.h"
 #include "core/real.h"
+#include "core/rng.h"
+#include "dsmoe/compute.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -46,6 +48,7 @@ typedef struct dsm_linear {
     int64_t dx_rs;
     dsm_real *const *dw; /* (G) weight: accumulated (N, K), row stride K */
     bool accumulate;     /* forward and input: += instead of = */
+    bool exact;          /* f32 products whatever the compute precision (the router's) */
 } dsm_linear;
 
 /* Causal attention of T new positions per sequence over S = past + T keys.
@@ -89,7 +92,8 @@ typedef void dsm_rmsnorm_bwd_fn(const dsm_exec *x, dsm_real *dx, dsm_real *dw, c
                                 int64_t R, int64_t D);
 
 /* Rotate the heads of v in place, half-split pairs (j, j + Dh/2): v (R, n_heads·Dh), row stride rs;
- * row r stands at position pos0 + r % T. cos_sin (positions, Dh/2, 2). sign = 1, or -1: backward. */
+ * row r stands at position pos0 + r % T. cos_sin (positions, Dh/2, 2). sign = 1, or -1: backward.
+ */
 typedef void dsm_rope_fn(const dsm_exec *x, dsm_real *v, int64_t rs, int64_t R, int64_t T,
                          int64_t pos0, int64_t n_heads, int64_t Dh, const dsm_real *cos_sin,
                          int sign);
@@ -139,19 +143,24 @@ typedef double dsm_sum_squares_fn(const dsm_exec *x, const dsm_real *v, int64_t 
 typedef void dsm_adamw_fn(const dsm_exec *x, dsm_real *w, dsm_real *m, dsm_real *v,
                           const dsm_real *g, int64_t n, const dsm_adamw *p);
 
+/* out[i] = std · z, independent normals that are a function of (rng, i) alone: Philox block i / 4,
+ * Box-Muller (ref/normal_ref.c). */
+typedef void dsm_normal_fn(const dsm_exec *x, dsm_real *out, int64_t n, const dsm_rng *rng,
+                           double std);
+
 /* Every slot, once: the table, its names and every variant's prototypes are made from this list. */
 /* clang-format off */
 #define DSM_KERNEL_LIST(X)                                                                         \
     X(linear) X(linear_input) X(linear_weight) X(rmsnorm) X(rmsnorm_bwd) X(rope) X(swiglu)         \
     X(swiglu_bwd) X(attention) X(attention_bwd) X(softmax) X(xent) X(topk) X(combine) X(gather)    \
-    X(gather_bwd) X(add) X(sum_squares) X(adamw)
+    X(gather_bwd) X(add) X(sum_squares) X(adamw) X(normal)
 /* clang-format on */
 
 enum dsm_kernel_slot {
 #define X(op) DSM_SLOT_##op,
     DSM_KERNEL_LIST(X)
 #undef X
-    DSM_N_SLOTS
+        DSM_N_SLOTS
 };
 
 typedef struct dsm_kernels {
@@ -181,6 +190,12 @@ dsm_status dsm_cpu_mask_parse(unsigned *mask, const char *text, dsm_err *err);
 
 /* Fill the table: a pure function of flags. */
 void dsm_kernels_init(dsm_kernels *k, unsigned flags);
+
+/* Compute precision of the matrix products (linear maps, attention): what their operands are
+ * rounded to on the way in. Stored values, sums and everything else stay f32. BF16 needs
+ * DSM_CPU_AMX: DSM_EUSAGE where flags lack it, for anything else would be slower than f32. */
+dsm_status dsm_kernels_set_compute(dsm_kernels *k, unsigned flags, dsm_compute compute,
+                                   dsm_err *err);
 
 /* Slot names in table order, NULL-terminated; variant[i] belongs to slot i. */
 extern const char *const dsm_kernel_slots[DSM_N_SLOTS + 1];

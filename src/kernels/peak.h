@@ -14,7 +14,7 @@ typedef struct dsm_peak {
                                 NULL: this compiler cannot make them */
 } dsm_peak;
 
-enum { DSM_MAX_PEAKS = 4 };
+enum { DSM_MAX_PEAKS = 5 };
 
 /* The loops that a CPU with these flags can run, FP32 first; returns how many. */
 int dsm_peaks(const dsm_peak *out[DSM_MAX_PEAKS], unsigned flags);

@@ -76,7 +76,8 @@ void dsm_linear_forward(const dsm_ctx *c, const dsm_weight *w, dsm_real *y, int6
                                         .x_rs = w->w.cols,
                                         .y = y,
                                         .y_rs = y_rs,
-                                        .accumulate = accumulate});
+                                        .accumulate = accumulate,
+                                        .exact = w->exact});
 }
 
 void dsm_linear_backward(const dsm_ctx *c, const dsm_weight *w, dsm_real *dx, bool accumulate,
@@ -95,14 +96,15 @@ void dsm_linear_backward(const dsm_ctx *c, const dsm_weight *w, dsm_real *dx, bo
                      .dx = dx,
                      .dx_rs = w->w.cols,
                      .dw = &w->dw,
-                     .accumulate = accumulate};
+                     .accumulate = accumulate,
+                     .exact = w->exact};
     if (dx) c->k->linear_input(c->exec, &op);
     if (w->dw) c->k->linear_weight(c->exec, &op);
 }
 
 static dsm_weight as_weight(const dsm_vector *b)
 {
-    return (dsm_weight){{b->w, DSM_REAL_DTYPE, b->n, 1}, b->dw};
+    return (dsm_weight){{b->w, DSM_REAL_DTYPE, b->n, 1}, b->dw, .exact = true};
 }
 
 void dsm_bias_forward(const dsm_ctx *c, const dsm_vector *b, dsm_real *y, int64_t y_rs,

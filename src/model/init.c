@@ -2,57 +2,9 @@
 /* Random initialisation: N(0, initializer_range) for every matrix (all DeepSeek papers: 0.006),
  * ones for norms, zeros for biases.
  *
- * Element i of a parameter is number i % 4 of the four normals that Philox block i / 4 of the
- * stream (seed, INIT, name) gives by Box-Muller, so it depends on nothing but the seed, the name
- * and i. */
-#include "core/rng.h"
+ * Element i of a parameter is normal number i of the stream (seed, INIT, name): it depends on
+ * nothing but the seed, the name and i. */
 #include "model/params.h"
-
-enum { CHUNK = 1 << 16 }; /* elements of one work item, a multiple of 4 */
-
-typedef struct fill_job {
-    dsm_real *out;
-    int64_t n;
-    dsm_rng rng;
-    double std;
-} fill_job;
-
-/* Two independent normals of two words. */
-static void box_muller(const uint32_t w[2], double std, dsm_real out[2])
-{
-    double radius = std * sqrt(-2.0 * log(((double)w[0] + 1.0) * 0x1p-32));
-    double angle = 6.283185307179586476925 * 0x1p-32 * (double)w[1];
-    out[0] = (dsm_real)(radius * cos(angle));
-    out[1] = (dsm_real)(radius * sin(angle));
-}
-
-static void fill_chunk(void *arg, int64_t item, int worker)
-{
-    (void)worker;
-    const fill_job *job = arg;
-    int64_t end = (item + 1) * CHUNK < job->n ? (item + 1) * CHUNK : job->n;
-    for (int64_t i = item * CHUNK; i < end; i += 4) {
-        uint32_t w[4];
-        dsm_real four[4];
-        dsm_rng_words(&job->rng, (uint64_t)i / 4, w);
-        box_muller(w, job->std, four);
-        box_muller(w + 2, job->std, four + 2);
-        for (int64_t j = 0; j < 4 && i + j < end; j++)
-            job->out[i + j] = four[j];
-    }
-}
-
-static void fill_normal(const dsm_exec *x, dsm_real *out, const dsm_param *p, uint64_t seed,
-                        double std)
-{
-    fill_job job = {
-        .out = out,
-        .n = p->rows * p->cols,
-        .rng = {.seed = seed, .stream = DSM_STREAM_INIT, .step = dsm_rng_name(p->name)},
-        .std = std,
-    };
-    dsm_pool_run(x->pool, (job.n + CHUNK - 1) / CHUNK, fill_chunk, &job);
-}
 
 void dsm_model_init_random(dsm_model *m, const dsm_exec *x, uint64_t seed)
 {
@@ -60,8 +12,9 @@ void dsm_model_init_random(dsm_model *m, const dsm_exec *x, uint64_t seed)
         const dsm_param *p = &m->params[i];
         if (p->offset < 0) continue;
         dsm_real *out = m->values + p->offset;
+        dsm_rng rng = {.seed = seed, .stream = DSM_STREAM_INIT, .step = dsm_rng_name(p->name)};
         if (p->init == DSM_INIT_NORMAL)
-            fill_normal(x, out, p, seed, m->config.initializer_range);
+            x->kernels->normal(x, out, p->rows * p->cols, &rng, m->config.initializer_range);
         else
             for (int64_t j = 0; j < p->cols; j++)
                 out[j] = p->init == DSM_INIT_ONE ? 1 : 0;

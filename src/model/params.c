@@ -337,7 +337,7 @@ static void bind_view(void *arg, const spec *s, int64_t layer, int64_t expert)
     if (s == &layer_specs[0]) m->layers[layer].begin = p->offset;
     switch (s->kind) {
     case WEIGHT:
-        *(dsm_weight *)view = (dsm_weight){p->mat, grad};
+        *(dsm_weight *)view = (dsm_weight){p->mat, grad, .exact = s->when == ROUTED};
         break;
     case VECTOR:
         bind_vector(b, view, p, grad);

@@ -29,10 +29,12 @@ typedef struct dsm_param {
     dsm_mat mat; /* where the values are now */
 } dsm_param;
 
-/* Views of one linear map: w (N, K), its gradient (NULL when not training). */
+/* Views of one linear map: w (N, K), its gradient (NULL when not training). exact: f32 products
+ * whatever the compute precision. */
 typedef struct dsm_weight {
     dsm_mat w;
     dsm_real *dw;
+    bool exact;
 } dsm_weight;
 
 typedef struct dsm_vector {

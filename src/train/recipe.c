@@ -36,6 +36,7 @@ const dsm_setting dsm_recipe_table[] = {
     {"batch.micro", INT, FIELD(batch.micro), "8", 1, 1 << 20, NULL, "sequences computed at once; gradients accumulate over the rest"},
     {"batch.ramp.from", INT, FIELD(batch.ramp.from), "0", 0, 1 << 20, NULL, "sequences of the first step, growing to batch.sequences; 0: no ramp"},
     {"batch.ramp.tokens", INT, FIELD(batch.ramp.tokens), "0", 0, UP, NULL, "tokens over which the batch grows"},
+    {"compute", CHOICE, FIELD(compute), "f32", 0, 0, dsm_compute_names, "what operands of matrix products are rounded to; bf16 needs a CPU with AMX"},
     {"recompute", CHOICE, FIELD(recompute), "none", 0, 0, dsm_recompute_names, "what backward computes again to save memory: gate and up of routed experts, or all but each layer's input; same results"},
     {"steps", INT, FIELD(steps), NULL, 1, UP, NULL, "optimiser steps"},
     {"optimizer.peak_lr", REAL, FIELD(optimizer.peak_lr), "1.0e-3", 0, UP, NULL, "AdamW: highest learning rate"},

@@ -253,6 +253,8 @@ static dsm_status open_parts(dsm_trainer *t, const char *checkpoint, const dsm_t
                              dsm_err *err)
 {
     dsm_kernels_init(&t->kernels, o->cpu_flags);
+    DSM_TRY(
+        dsm_kernels_set_compute(&t->kernels, o->cpu_flags, (dsm_compute)t->recipe.compute, err));
     DSM_TRY(dsm_exec_init(&t->x, &t->kernels, o->n_threads, err));
     DSM_TRY(open_data(t, err));
     DSM_TRY(open_batch(t, err));

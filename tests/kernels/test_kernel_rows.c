@@ -240,6 +240,28 @@ static void test_topk_order(void **state)
     assert_memory_equal(pick, expected, sizeof expected);
 }
 
+/* ---- normal numbers ------------------------------------------------------------------------- */
+
+static void run_normal(const dsm_exec *x, const void *raw, dsm_real *const *out)
+{
+    const ctx *c = raw;
+    const dsm_rng rng = {.seed = 77, .stream = DSM_STREAM_TEST, .step = 5};
+    x->kernels->normal(x, out[0], c->s.R, &rng, (double)c->scale);
+}
+
+static void test_normal(void **state)
+{
+    static const int64_t sizes[] = {0, 1, 3, 255, 256, 1000, 200001};
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        ctx k = {.s = {sizes[i], 1}, .scale = (dsm_real)0.5};
+        lab_case c = {.op = "normal", .run = run_normal, .n_out = 1};
+        c.out[0] = (lab_out){"z", sizes[i], NULL, 6 * eps, 0, false}; /* z reaches 6.7 */
+        check(&c, &k);
+        lab_release();
+    }
+}
+
 /* ---- exp: through a row of softmax whose largest logit is 0 and whose sum is known ---------- */
 
 static void test_exp_accuracy(void **state)
@@ -278,7 +300,8 @@ int main(void)
         cmocka_unit_test(test_norm),         cmocka_unit_test(test_rope),
         cmocka_unit_test(test_swiglu),       cmocka_unit_test(test_softmax),
         cmocka_unit_test(test_xent),         cmocka_unit_test(test_topk),
-        cmocka_unit_test(test_topk_order),   cmocka_unit_test(test_exp_accuracy),
+        cmocka_unit_test(test_topk_order),   cmocka_unit_test(test_normal),
+        cmocka_unit_test(test_exp_accuracy),
     };
     return cmocka_run_group_tests_name("kernel_rows", tests, lab_open, lab_close);
 }

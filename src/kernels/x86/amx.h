@@ -226,22 +226,38 @@ static inline void open_tiles(void)
     _tile_loadconfig(&config);
 }
 
-#define LOAD_A(i)                                                                                  \
+/* Products of the tiles at hand, and loads of what comes next as soon as a tile is free. `splits`
+ * says how far into the step: its first tiles are those of split 0. */
+#define LOAD(tile, at)    _tile_loadd(tile, at, 64)
+#define MULTIPLY(c, x, y) _tile_dpbf16ps(c, x, y)
+#define MULTIPLY_THEN_A(i)                                                                         \
     do {                                                                                           \
-        _tile_loadd(4, a + (i)*TILE, 64);                                                          \
-        if (m > 1) _tile_loadd(5, a2 + (i)*TILE, 64);                                              \
+        MULTIPLY(0, 4, 6);                                                                         \
+        if (n > 1) MULTIPLY(1, 4, 7);                                                              \
+        LOAD(4, a + (i)*TILE);                                                                     \
+        if (m > 1) MULTIPLY(2, 5, 6);                                                              \
+        if (m > 1 && n > 1) MULTIPLY(3, 5, 7);                                                     \
+        if (m > 1) LOAD(5, a2 + (i)*TILE);                                                         \
     } while (0)
-#define LOAD_B(i)                                                                                  \
+#define MULTIPLY_THEN_B(i)                                                                         \
     do {                                                                                           \
-        _tile_loadd(6, b + (i)*TILE, 64);                                                          \
-        if (n > 1) _tile_loadd(7, b2 + (i)*TILE, 64);                                              \
+        MULTIPLY(0, 4, 6);                                                                         \
+        if (m > 1) MULTIPLY(2, 5, 6);                                                              \
+        LOAD(6, b + (i)*TILE);                                                                     \
+        if (n > 1) MULTIPLY(1, 4, 7);                                                              \
+        if (m > 1 && n > 1) MULTIPLY(3, 5, 7);                                                     \
+        if (n > 1) LOAD(7, b2 + (i)*TILE);                                                         \
     } while (0)
-#define MULTIPLY()                                                                                 \
+#define MULTIPLY_THEN_BOTH(i, j)                                                                   \
     do {                                                                                           \
-        _tile_dpbf16ps(0, 4, 6);                                                                   \
-        if (n > 1) _tile_dpbf16ps(1, 4, 7);                                                        \
-        if (m > 1) _tile_dpbf16ps(2, 5, 6);                                                        \
-        if (m > 1 && n > 1) _tile_dpbf16ps(3, 5, 7);                                               \
+        MULTIPLY(0, 4, 6);                                                                         \
+        if (n > 1) MULTIPLY(1, 4, 7);                                                              \
+        LOAD(4, a + (i)*TILE);                                                                     \
+        if (m > 1) MULTIPLY(2, 5, 6);                                                              \
+        LOAD(6, b + (j)*TILE);                                                                     \
+        if (m > 1 && n > 1) MULTIPLY(3, 5, 7);                                                     \
+        if (m > 1) LOAD(5, a2 + (i)*TILE);                                                         \
+        if (n > 1) LOAD(7, b2 + (j)*TILE);                                                         \
     } while (0)
 
 /* Rows of C that the next block will write: asked for a few at a time while this one is summed. */
@@ -259,29 +275,25 @@ INLINE void sum_steps(int m, int n, int64_t steps, const pair *a, const pair *b,
 {
     const pair *a2 = a + steps * SPLITS * TILE, *b2 = b + steps * SPLITS * TILE;
     const int64_t ahead = (2 * STRIP + steps - 1) / steps;
+    LOAD(4, a + (SPLITS - 1) * TILE);
+    LOAD(6, b);
+    if (m > 1) LOAD(5, a2 + (SPLITS - 1) * TILE);
+    if (n > 1) LOAD(7, b2);
     for (int64_t s = 0; s < steps; s++) {
         prefetch_rows(next, next_rs, s * ahead, (s + 1) * ahead);
         if (SPLITS == 3) {
-            LOAD_A(2);
-            LOAD_B(0);
-            MULTIPLY();
-            LOAD_A(1);
-            MULTIPLY();
-            LOAD_B(1);
-            MULTIPLY();
-            LOAD_A(0);
-            MULTIPLY();
-            LOAD_B(2);
-            MULTIPLY();
-        } else {
-            LOAD_A(0);
+            MULTIPLY_THEN_A(1);
+            MULTIPLY_THEN_B(1);
+            MULTIPLY_THEN_A(0);
+            MULTIPLY_THEN_B(2);
+            MULTIPLY_THEN_B(0);
         }
-        LOAD_B(0);
-        MULTIPLY();
-        a += SPLITS * TILE;
-        a2 += SPLITS * TILE;
-        b += SPLITS * TILE;
-        b2 += SPLITS * TILE;
+        const int64_t step = s + 1 < steps ? SPLITS * TILE : 0;
+        a += step;
+        a2 += step;
+        b += step;
+        b2 += step;
+        MULTIPLY_THEN_BOTH(SPLITS - 1, 0);
     }
 }
 

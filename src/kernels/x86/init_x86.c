@@ -5,8 +5,9 @@
 
 /* Slots with an algorithm over hand-written micro-kernels (tiled/ over gemm_<isa>.c). */
 #define TILED_LIST(X)                                                                              \
-    X(linear) X(linear_input) X(linear_weight) X(attention) X(attention_bwd) X(softmax) X(xent)    \
-    X(swiglu) X(swiglu_bwd)
+    X(linear)                                                                                      \
+    X(linear_input) X(linear_weight) X(attention) X(attention_bwd) X(softmax) X(xent) X(swiglu)    \
+        X(swiglu_bwd)
 
 #define X(op) dsm_##op##_fn dsm_##op##_avx2, dsm_##op##_avx512;
 DSM_KERNEL_LIST(X)
@@ -16,11 +17,11 @@ TILED_LIST(X)
 #undef X
 /* Slots on AMX (linear_amx.c). */
 #define AMX_LIST(X) X(linear) X(linear_input) X(linear_weight)
-#define X(op) dsm_##op##_fn dsm_##op##_amx;
+#define X(op)       dsm_##op##_fn dsm_##op##_amx, dsm_##op##_amx_bf16;
 AMX_LIST(X)
 #undef X
 extern const dsm_tile dsm_tile_avx2, dsm_tile_avx512;
-extern const dsm_peak dsm_peaks_avx2[1], dsm_peaks_avx512[4];
+extern const dsm_peak dsm_peaks_avx2[1], dsm_peaks_avx512[5];
 
 static void note_tile(dsm_kernels *k, const dsm_tile *t)
 {
@@ -60,17 +61,32 @@ static void kernels_amx(dsm_kernels *k)
 #undef X
 }
 
+static bool has_amx(unsigned flags)
+{
+    const unsigned needed = DSM_CPU_AVX512 | DSM_CPU_AMX;
+    return (flags & needed) == needed;
+}
+
+bool dsm_kernels_x86_bf16(dsm_kernels *k, unsigned flags)
+{
+    if (!has_amx(flags)) return false;
+#define X(op) DSM_KERNEL_SET(k, op, dsm_##op##_amx_bf16, "amx bf16");
+    AMX_LIST(X)
+#undef X
+    return true;
+}
+
 void dsm_kernels_x86(dsm_kernels *k, unsigned flags)
 {
     if (flags & DSM_CPU_AVX2) kernels_avx2(k);
     if (flags & DSM_CPU_AVX512) kernels_avx512(k);
-    if (flags & DSM_CPU_AVX512 && flags & DSM_CPU_AMX) kernels_amx(k);
+    if (has_amx(flags)) kernels_amx(k);
 }
 
 int dsm_peaks_x86(const dsm_peak *out[DSM_MAX_PEAKS], unsigned flags)
 {
     int n = 0;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         const dsm_peak *p = &dsm_peaks_avx512[i];
         if (p->run && (flags & p->flags) == p->flags) out[n++] = p;
     }

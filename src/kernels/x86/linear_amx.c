@@ -25,6 +25,7 @@ enum {
     WEIGHT_MIN = 4   /* of either at least */
 };
 
+/* What this precision leaves to others: few rows, and maps that want f32. */
 dsm_linear_fn dsm_linear_tiled_avx512, dsm_linear_amx;
 dsm_linear_input_fn dsm_linear_input_tiled_avx512, dsm_linear_input_amx;
 dsm_linear_weight_fn dsm_linear_weight_amx;
@@ -159,10 +160,17 @@ static bool is_small(const dsm_linear *op)
     return op->begin[op->n_groups] < STRIP || op->w[0].dtype != DSM_F32;
 }
 
+static bool wants_f32(const dsm_linear *op)
+{
+    return SPLITS < 3 && op->exact;
+}
+
 void DSM_K(linear)(const dsm_exec *x, const dsm_linear *op)
 {
     if (is_small(op))
         dsm_linear_tiled_avx512(x, op);
+    else if (wants_f32(op))
+        dsm_linear_amx(x, op);
     else
         linear_run(x, op, false);
 }
@@ -171,6 +179,8 @@ void DSM_K(linear_input)(const dsm_exec *x, const dsm_linear *op)
 {
     if (is_small(op))
         dsm_linear_input_tiled_avx512(x, op);
+    else if (wants_f32(op))
+        dsm_linear_input_amx(x, op);
     else
         linear_run(x, op, true);
 }
@@ -265,6 +275,10 @@ static void cut_weight(weight_job *j)
 void DSM_K(linear_weight)(const dsm_exec *x, const dsm_linear *op)
 {
     weight_job j = {.x = x, .op = op};
+    if (wants_f32(op)) {
+        dsm_linear_weight_amx(x, op);
+        return;
+    }
     cut_weight(&j);
     dsm_pool_run(x->pool, op->n_groups * j.n_tiles * j.k_tiles, weight_item, &j);
 }

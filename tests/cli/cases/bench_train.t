@@ -27,7 +27,7 @@ $ dsmoe bench train m.json --seq 8 --batch 2 --micro 3
 exit 2
 
 $ dsmoe bench train m.json --seq 8 --batch 2 --recompute some
-2> dsmoe bench: --recompute: found some, expected none, experts or all
+2> dsmoe bench: --recompute: found "some", expected one of: none, experts, all
 exit 2
 
 # --- what is computed again changes nothing ---
@@ -41,6 +41,19 @@ $ print(*sorted(r))
 $ parts = r['step_s']
 $ print(abs(sum(v for k, v in parts.items() if k != 'total') - parts['total']) < parts['total'])
 $ print(r['params'], abs(r['peak_share'] - r['gflops'] / r['peak_gflops']) < 1e-6)"
-1> active_params best_tokens_per_s flops_per_token gemm gflops loss params peak_gflops peak_rss_bytes peak_share step_s threads tokens_per_s
+1> active_params best_tokens_per_s flops_per_token gemm gflops loss params peak_gflops peak_rss_bytes peak_share startup_s step_s threads tokens_per_s
 1> True
 1> 31136 True
+
+# --- compute precision: known names only, and never silently another one ---
+$ dsmoe bench train m.json --seq 8 --batch 2 --compute int8
+2> dsmoe bench: --compute: found "int8", expected one of: f32, bf16
+exit 2
+
+$ DSM_CPU_MASK=avx512 dsmoe bench train m.json --seq 8 --batch 2 --compute bf16
+2> dsmoe bench: compute: found bf16, this CPU (or its mask) has no AMX for it; expected f32
+exit 2
+
+# --- a heavy expert is work like any other ---
+$ dsmoe bench train m.json --seq 16 --batch 4 --steps 2 --skew --json | python3 -c "import json, sys; print(json.load(sys.stdin)['loss'] > 1)"
+1> True
