@@ -371,8 +371,10 @@ def sweeps(args):
                     "The twin is as wide as the activated experts: its relative time is the share "
                     "of its tokens/s that MoE reaches.", config, "forward + backward",
                     {"MoE": (c, []), "dense twin": (twin, [])})
-        yield Sweep(f"{config}: skewed routing", "One expert gets 10 times the mean.", config,
-                    "step", {"uniform": (c, []), "skewed": (c, ["--skew"])})
+        load = c["n_routed_experts"] / c["num_experts_per_tok"]
+        yield Sweep(f"{config}: skewed routing",
+                    f"Every token picks the first expert: it gets {load:.1f} times the mean.",
+                    config, "step", {"uniform": (c, []), "skewed": (c, ["--skew"])})
     c = {**json.loads(config_path("small").read_text()), "num_hidden_layers": 3}
     yield Sweep("small, 3 layers: number of experts",
                 "Activated experts are equal; only the router's rows grow.", "small",
