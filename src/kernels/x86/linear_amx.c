@@ -15,14 +15,14 @@
 #include "kernels/x86/amx.h"
 
 enum {
-    BLOCK_M = 1024,  /* rows of C that share one packing of B */
-    BLOCK_K = 512,   /* values of k packed at a time */
-    SET_STRIPS = 22, /* strips of B in an item at most */
-    ITEMS = 2,       /* per thread, before cutting stops */
-    WEIGHT_R = 256,  /* rows of dy and x packed at a time */
-    WEIGHT_N = 32,   /* strips of dy and */
-    WEIGHT_K = 32,   /* of x in a tile of dw at most, and */
-    WEIGHT_MIN = 4   /* of either at least */
+    BLOCK_M = 1024,                 /* rows of C that share one packing of B */
+    BLOCK_K = 512,                  /* values of k packed at a time */
+    SET_PAIRS = 22 * 16 * 3 * TILE, /* of B in an item at most: half a second-level cache */
+    ITEMS = 2,                      /* per thread, before cutting stops */
+    WEIGHT_R = 256,                 /* rows of dy and x packed at a time */
+    WEIGHT_N = 32,                  /* strips of dy and */
+    WEIGHT_K = 32,                  /* of x in a tile of dw at most, and */
+    WEIGHT_MIN = 4                  /* of either at least */
 };
 
 /* What this precision leaves to others: few rows, and maps that want f32. */
@@ -146,7 +146,7 @@ static void linear_run(const dsm_exec *x, const dsm_linear *op, bool input)
     j.n = input ? op->K : op->N;
     j.k = input ? op->N : op->K;
     j.strips = strip_count(j.n);
-    j.sets = dsm_chunk_count(j.strips, SET_STRIPS);
+    j.sets = dsm_chunk_count(j.strips, SET_PAIRS / strip_pairs(depth(j.k, BLOCK_K)));
     const int64_t blocks = first_block(op, op->n_groups);
     const int64_t wanted = ITEMS * dsm_pool_threads(x->pool);
     while (blocks * j.sets < wanted && 2 * j.sets <= j.strips)
