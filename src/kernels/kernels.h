@@ -32,7 +32,7 @@ typedef struct dsm_mat {
  *
  *   forward   y  (R, N)      y[r]  (=|+=) x[x_rows[r]] · w[g]ᵀ
  *   input     dx (R, K)      dx[r] (=|+=) dy[r] · w[g]
- *   weight    dw[g] (N, K)   dw[g]  +=    Σ_r dy[r]ᵀ · x[x_rows[r]]
+ *   weight    dw[g] (N, K)   dw[g] (=|+=) Σ_r dy[r]ᵀ · x[x_rows[r]]   (zero for no rows)
  */
 typedef struct dsm_linear {
     int n_groups;
@@ -46,8 +46,9 @@ typedef struct dsm_linear {
     int64_t y_rs;
     dsm_real *dx; /* input: out (R, K) */
     int64_t dx_rs;
-    dsm_real *const *dw; /* (G) weight: accumulated (N, K), row stride K */
+    dsm_real *const *dw; /* (G) weight: (N, K), row stride K */
     bool accumulate;     /* forward and input: += instead of = */
+    bool first;          /* weight: = instead of += */
     bool exact;          /* f32 products whatever the compute precision (the router's) */
 } dsm_linear;
 

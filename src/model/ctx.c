@@ -85,6 +85,7 @@ void dsm_linear_backward(const dsm_ctx *c, const dsm_weight *w, dsm_real *dx, bo
 {
     const int32_t begin[2] = {0, (int32_t)rows};
     dsm_linear op = {.n_groups = 1,
+                     .first = c->first_gradients,
                      .begin = begin,
                      .N = w->w.rows,
                      .K = w->w.cols,

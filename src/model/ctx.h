@@ -37,7 +37,8 @@ typedef struct dsm_ctx {
     const dsm_real *ones;       /* (R) of 1 */
     const dsm_balance *balance; /* NULL: no balance losses */
     dsm_balance_loss *balance_loss;
-    double weight; /* of this pass in the gradient */
+    double weight;        /* of this pass in the gradient */
+    bool first_gradients; /* the layers' matrices have no gradients yet: = instead of += */
     int layer;
     dsm_stopwatch *watch;
     dsm_probe *probe; /* NULL: no checks */

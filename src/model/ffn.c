@@ -90,12 +90,14 @@ void dsm_ffn_backward(const dsm_ctx *c, const dsm_ffn_params *p, const dsm_ffn_a
     dsm_real *g = s->gu, *u = s->gu + p->F;
     if (s->again) inner_forward(c, &in);
     down.dx = s->act;
+    down.first = c->first_gradients;
     c->k->linear_input(c->exec, &down);
     c->k->swiglu_bwd(c->exec, g, u, at->dgate, s->act, g, u, 2 * p->F, at->gate,
                      at->begin[at->n_groups], p->F);
     c->k->linear_weight(c->exec, &down);
     for (int i = 0; i < in.n; i++) {
         in.map[i].dx = dx;
+        in.map[i].first = c->first_gradients;
         in.map[i].accumulate = accumulate || i > 0;
         c->k->linear_weight(c->exec, &in.map[i]);
         c->k->linear_input(c->exec, &in.map[i]);

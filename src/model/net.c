@@ -211,16 +211,37 @@ static void forward(dsm_net *n, dsm_ctx *c, dsm_load *loads)
     c->layer = -1;
 }
 
-/* With whole_step, the gradients of a layer begin to live; -1: of what stands before the layers, L:
- * after them. Else the caller has cleared them all. */
+/* Where the gradients of a part of the model begin; -1: what stands before the layers, L: after
+ * them. */
+static int64_t gradients_begin(const dsm_model *m, int64_t part)
+{
+    int64_t L = m->config.num_hidden_layers;
+    return part < 0 ? 0 : part > L ? m->n_elements : dsm_model_layer_begin(m, part);
+}
+
+/* With whole_step, gradients begin to live: those of a layer's matrices when they are first
+ * written, the others as zeros. Else the caller has cleared them all. */
 static void begin_gradients(const dsm_net *n, const dsm_ctx *c, int64_t part)
 {
-    const dsm_model *m = n->model;
-    int64_t L = m->config.num_hidden_layers;
     if (!n->options.whole_step) return;
-    int64_t begin = part < 0 ? 0 : dsm_model_layer_begin(m, part);
-    int64_t end = part < L ? dsm_model_layer_begin(m, part + 1) : m->n_elements;
-    dsm_clear(c, m->grads + begin, end - begin);
+    int64_t begin = gradients_begin(n->model, part), end = gradients_begin(n->model, part + 1);
+    dsm_clear(c, n->model->grads + begin, end - begin);
+    dsm_lap(c, DSM_PART_CLEAR);
+}
+
+static void begin_layer_gradients(const dsm_net *n, dsm_ctx *c, int64_t layer)
+{
+    const dsm_model *m = n->model;
+    c->first_gradients = n->options.whole_step;
+    if (!n->options.whole_step) return;
+    int64_t begin = gradients_begin(m, layer), end = gradients_begin(m, layer + 1);
+    for (int64_t i = 0; i < m->n_params; i++) {
+        const dsm_param *p = &m->params[i];
+        int64_t size = p->rows * p->cols, written = p->ndim == 1 ? 0 : size;
+        if (p->offset < begin || p->offset >= end) continue;
+        memset(m->grads + p->offset + written, 0,
+               sizeof(dsm_real) * (size_t)(dsm_model_row_elements(size) - written));
+    }
     dsm_lap(c, DSM_PART_CLEAR);
 }
 
@@ -232,10 +253,11 @@ static void backward(dsm_net *n, dsm_ctx *c)
     dsm_norm_backward(c, &m->norm, n->dstream, n->dlast_norm, n->last, n->last_rstd, c->R);
     for (int64_t l = m->config.num_hidden_layers - 1; l >= 0; l--) {
         c->layer = (int)l;
-        begin_gradients(n, c, l);
+        begin_layer_gradients(n, c, l);
         dsm_block_backward(c, &m->layers[l], &n->layers[l], &n->block, n->dstream);
     }
     c->layer = -1;
+    c->first_gradients = false;
     if (!m->config.tie_word_embeddings) begin_gradients(n, c, -1);
     dsm_embed_backward(c, &m->embed, n->dstream);
 }

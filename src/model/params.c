@@ -174,8 +174,7 @@ static void walk(const dsm_model_config *c, visitor visit, void *arg)
     if (!c->tie_word_embeddings) visit(arg, &head_spec, -1, -1);
 }
 
-/* Elements a row takes in an array of rows. */
-static int64_t padded(int64_t n)
+int64_t dsm_model_row_elements(int64_t n)
 {
     return (n + ROW_ALIGN - 1) / ROW_ALIGN * ROW_ALIGN;
 }
@@ -225,7 +224,7 @@ static void fill_param(void *arg, const spec *s, int64_t layer, int64_t expert)
     if (is_state(s))
         state = dsm_arena_take(&m->memory, dsm_dtype_size(dtype) * (size_t)(rows * cols));
     int64_t offset = is_state(s) ? -1 : m->n_elements;
-    if (offset >= 0) m->n_elements += padded(rows * cols);
+    if (offset >= 0) m->n_elements += dsm_model_row_elements(rows * cols);
     if (!m->params) return;
     m->params[f->next++] = (dsm_param){
         .name = name,
@@ -275,7 +274,7 @@ static void count_vector(void *arg, const spec *s, int64_t layer, int64_t expert
 {
     (void)layer, (void)expert;
     vector_count *n = arg;
-    if (s->kind == VECTOR) n->elements += padded(axis_size(n->c, s->cols));
+    if (s->kind == VECTOR) n->elements += dsm_model_row_elements(axis_size(n->c, s->cols));
 }
 
 static dsm_real *take_vectors(const dsm_model_config *c, dsm_arena *a)
@@ -313,7 +312,7 @@ static void bind_vector(binder *b, dsm_vector *v, const dsm_param *p, dsm_real *
     *v = (dsm_vector){.w = p->mat.data, .dw = grad, .n = p->cols};
     if (b->m->values) return;
     dsm_real *own = b->m->vectors + b->next_vector;
-    b->next_vector += padded(p->cols);
+    b->next_vector += dsm_model_row_elements(p->cols);
     if (p->mat.data) dsm_dtype_load(own, p->mat.data, p->mat.dtype, p->cols);
     v->w = own;
 }

@@ -128,6 +128,9 @@ dsm_status dsm_model_hash_balance(dsm_model *m, const uint64_t *counts, dsm_err 
  * L: where the layers end. */
 int64_t dsm_model_layer_begin(const dsm_model *m, int64_t l);
 
+/* Elements that a row of n elements takes in the flat arrays. */
+int64_t dsm_model_row_elements(int64_t n);
+
 dsm_param *dsm_model_find(const dsm_model *m, const char *name); /* NULL if there is none */
 
 #endif

@@ -3,7 +3,7 @@
  *
  *   forward  y[r][n]     = Σ_k x[row(r)][k] · w[g][n][k]
  *   input    dx[r][k]    = Σ_n dy[r][n]     · w[g][n][k]
- *   weight   dw[g][n][k] += Σ_r dy[r][n]    · x[row(r)][k]       r over the rows of group g
+ *   weight   dw[g][n][k] (=|+=) Σ_r dy[r][n]    · x[row(r)][k]       r over the rows of group g
  *
  * Items are rows (forward, input) or rows of a weight (weight). */
 #include "kernels/variant.h"
@@ -113,7 +113,7 @@ static void weight_row(void *arg, int64_t item, int worker)
                 sum[j] += dy * (dsm_acc)row[j];
         }
         for (int64_t j = 0; j < len; j++)
-            dw[j] = (dsm_real)((dsm_acc)dw[j] + sum[j]);
+            dw[j] = (dsm_real)(op->first ? sum[j] : (dsm_acc)dw[j] + sum[j]);
     }
 }
 

@@ -224,14 +224,14 @@ static void pack_x(const dsm_linear *op, dsm_range r, dsm_range columns, float *
 }
 
 static void sweep_weight(const dsm_linear *op, float *dw, int64_t len, dsm_range n,
-                         dsm_range columns, const float *a, const float *panel)
+                         dsm_range columns, bool accumulate, const float *a, const float *panel)
 {
     int64_t vectors = dsm_panel_width(TILE, columns) / TILE->lanes;
     dsm_tile_fn *const *kernels = TILE->by_panel[vectors - 1];
     for (int64_t c = n.begin; c < n.end; c += TILE->rows, a += len * TILE->rows) {
         int rows = n.end - c < TILE->rows ? (int)(n.end - c) : TILE->rows;
         kernels[rows - 1](len, &a, panel, dw + c * op->K + columns.begin, op->K,
-                          columns.end - columns.begin, true);
+                          columns.end - columns.begin, accumulate);
     }
 }
 
@@ -245,6 +245,10 @@ static void weight_run_item(void *arg, int64_t item, int worker)
     int64_t first = kt * j->panels / j->k_tiles, last = (kt + 1) * j->panels / j->k_tiles;
     int64_t R = op->begin[g + 1] - op->begin[g], step = depth(R, WEIGHT_DEPTH);
     float *panel = dsm_exec_scratch(j->x, worker);
+    if (R == 0 && op->first)
+        dsm_clear_tile(
+            op->dw[g], op->K, n,
+            (dsm_range){dsm_panel(TILE, op->K, first).begin, dsm_panel(TILE, op->K, last - 1).end});
     float *a = panel + WEIGHT_DEPTH * TILE->vectors * TILE->lanes;
     for (int64_t at = 0; at < R; at += step) {
         dsm_range r = {op->begin[g] + at, op->begin[g] + (at + step < R ? at + step : R)};
@@ -253,7 +257,8 @@ static void weight_run_item(void *arg, int64_t item, int worker)
         for (int64_t p = first; p < last; p++) {
             dsm_range columns = dsm_panel(TILE, op->K, p);
             pack_x(op, r, columns, panel);
-            sweep_weight(op, op->dw[g], r.end - r.begin, n, columns, a, panel);
+            sweep_weight(op, op->dw[g], r.end - r.begin, n, columns, !op->first || at > 0, a,
+                         panel);
         }
     }
 }

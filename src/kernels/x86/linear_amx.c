@@ -203,7 +203,7 @@ static dsm_range part_of(int64_t strips, int64_t tiles, int64_t i, int64_t lanes
 
 /* dw (n, k) += the packed rows. */
 static void sweep_weight(const dsm_linear *op, float *dw, dsm_range n, dsm_range k, int64_t len,
-                         const pair *a, const pair *b)
+                         bool accumulate, const pair *a, const pair *b)
 {
     const int64_t step = strip_pairs(len);
     __asm__ volatile("" ::: "memory");
@@ -212,14 +212,14 @@ static void sweep_weight(const dsm_linear *op, float *dw, dsm_range n, dsm_range
         for (int64_t c = k.begin; c < k.end; c += 2 * STRIP, across += 2 * step)
             block(step_count(len), a, across, dw + i * op->K + c, op->K,
                   n.end - i < 2 * STRIP ? n.end - i : 2 * STRIP,
-                  k.end - c < 2 * STRIP ? k.end - c : 2 * STRIP, true,
+                  k.end - c < 2 * STRIP ? k.end - c : 2 * STRIP, accumulate,
                   dw + i * op->K + c + (c + 2 * STRIP < k.end ? 2 * STRIP : 0));
     }
 }
 
 /* Add the rows r of x and dy to the tile: x is packed once, dy a few strips at a time. */
 static void add_rows(const dsm_linear *op, float *dw, dsm_range r, dsm_range n, dsm_range k,
-                     pair *packed)
+                     bool accumulate, pair *packed)
 {
     const int64_t len = r.end - r.begin, step = strip_pairs(len);
     const float *x[WEIGHT_R], *dy[WEIGHT_R];
@@ -232,7 +232,7 @@ static void add_rows(const dsm_linear *op, float *dw, dsm_range r, dsm_range n, 
         for (int64_t i = 0; i < len; i++)
             dy[i] = op->y + (r.begin + i) * op->y_rs + part.begin;
         pack_columns(a, step, dy, len, part.end - part.begin);
-        sweep_weight(op, dw, part, k, len, a, packed);
+        sweep_weight(op, dw, part, k, len, accumulate, a, packed);
     }
 }
 
@@ -244,12 +244,13 @@ static void weight_item(void *arg, int64_t item, int worker)
     dsm_range n = part_of(j->n_strips, j->n_tiles, tile / j->k_tiles, op->N);
     dsm_range k = part_of(j->k_strips, j->k_tiles, tile % j->k_tiles, op->K);
     const int64_t R = op->begin[g + 1] - op->begin[g];
+    if (R == 0 && op->first) dsm_clear_tile(op->dw[g], op->K, n, k);
     if (R == 0) return;
     const int64_t step = depth(R, WEIGHT_R);
     open_tiles();
     for (int64_t at = 0; at < R; at += step) {
         dsm_range r = {op->begin[g] + at, op->begin[g] + (at + step < R ? at + step : R)};
-        add_rows(op, op->dw[g], r, n, k, dsm_exec_scratch(j->x, worker));
+        add_rows(op, op->dw[g], r, n, k, !op->first || at > 0, dsm_exec_scratch(j->x, worker));
     }
     _tile_release();
 }
