@@ -23,6 +23,14 @@ static const shape forward_shapes[] = {
     {1, 129, 0, 140, 1, 1, 33, 17, 3, 1, true},
     {1, 300, 0, 300, 1, 1, 24, 100, 0, 1, true},
     {1, 70, 0, 70, 2, 2, 64, 64, 0, 30, true},
+    /* around steps of 16 and 32, wide and odd heads, longer than a chunk of keys or of queries */
+    {1, 31, 0, 31, 1, 1, 40, 40, 0, 1, true},
+    {2, 33, 0, 33, 2, 1, 192, 128, 1, 1, true},
+    {1, 161, 0, 161, 3, 1, 128, 128, 0, 1, true},
+    {1, 545, 0, 550, 1, 1, 64, 64, 0, 1, true},
+    {1, 1100, 0, 1100, 2, 1, 8, 20, 0, 2, true},
+    {1, 17, 600, 620, 2, 2, 40, 64, 0, 1, true},
+    {2, 100, 471, 571, 4, 2, 16, 16, 0, 1, false},
     /* past: decoding one or a few tokens, a prompt after a prefix */
     {1, 1, 200, 256, 4, 4, 64, 64, 0, 1, false},
     {3, 1, 33, 64, 8, 2, 40, 24, 2, 1, true},
@@ -42,6 +50,12 @@ static const shape backward_shapes[] = {
     {1, 130, 0, 130, 1, 1, 33, 17, 3, 1, true},
     {1, 300, 0, 300, 1, 1, 24, 100, 0, 1, true},
     {1, 70, 0, 70, 2, 2, 64, 64, 0, 8, true},
+    /* around steps of 16 and 32, wide and odd heads, chunks of keys and queries: few heads, many */
+    {1, 31, 0, 31, 1, 1, 40, 40, 0, 1, true},
+    {2, 33, 0, 33, 2, 1, 192, 128, 1, 1, true},
+    {1, 161, 0, 161, 3, 1, 128, 128, 0, 1, true},
+    {1, 600, 0, 600, 2, 1, 40, 24, 0, 1, true},
+    {1, 1030, 0, 1030, 4, 4, 8, 16, 0, 1, true},
 };
 
 static dsm_attention make_op(const shape *s)

@@ -12,6 +12,7 @@
  *   P = exp(scale S - lse)      dP = dO Vᵀ      dS = scale P (dP - delta)
  *   dV += Pᵀ dO                 dK += dSᵀ Q     dQ += dS K
  */
+#include "kernels/attn_at.h"
 #include "kernels/tiled/tiled.h"
 
 #include <assert.h>
@@ -137,26 +138,6 @@ typedef struct attn_job {
     int64_t blocks; /* of queries */
 } attn_job;
 
-static const float *q_at(const dsm_attention *op, int64_t b, int64_t h, int64_t t)
-{
-    return op->q + (b * op->T + t) * op->q_rs + h * op->Dk;
-}
-
-static int64_t k_offset(const dsm_attention *op, int64_t b, int64_t hk, int64_t j)
-{
-    return (b * op->k_seq + j) * op->k_rs + hk * op->Dk;
-}
-
-static int64_t v_offset(const dsm_attention *op, int64_t b, int64_t hk, int64_t j)
-{
-    return (b * op->k_seq + j) * op->v_rs + hk * op->Dv;
-}
-
-static int64_t out_offset(const dsm_attention *op, int64_t b, int64_t h, int64_t t)
-{
-    return (b * op->T + t) * op->out_rs + h * op->Dv;
-}
-
 /* n floats from the front of a worker's scratch, aligned. */
 static float *take(float **at, int64_t n)
 {
@@ -223,17 +204,18 @@ static void forward_block(void *arg, int64_t item, int worker)
     }
     for (int64_t j = 0; j < S; j += BLOCK_K) {
         int64_t n = S - j < BLOCK_K ? S - j : BLOCK_K, reach = op->past + t.begin + 1 - j;
-        pack_all(true, f.panels, op->k + k_offset(op, b, hk, j), op->k_rs, n, op->Dk);
-        scores(f.s, ROW, q_at(op, b, h, t.begin), op->q_rs, f.panels, m, n, op->Dk, reach);
+        pack_all(true, f.panels, op->k + dsm_k_at(op, b, hk, j), op->k_rs, n, op->Dk);
+        scores(f.s, ROW, op->q + dsm_q_at(op, b, h, t.begin), op->q_rs, f.panels, m, n, op->Dk,
+               reach);
         for (int64_t i = 0; i < m; i++)
             soften_row(&f, op, i, seen(reach, i, n));
-        pack_all(false, f.panels, op->v + v_offset(op, b, hk, j), op->v_rs, op->Dv, n);
+        pack_all(false, f.panels, op->v + dsm_v_at(op, b, hk, j), op->v_rs, op->Dv, n);
         add_by_rows(f.o, op->Dv, f.s, ROW, f.panels, m, op->Dv, n, reach);
     }
     for (int64_t i = 0; i < m; i++) {
-        scale_row(op->out + out_offset(op, b, h, t.begin + i), f.o + i * op->Dv, 1 / f.sum[i],
+        scale_row(op->out + dsm_out_at(op, b, h, t.begin + i), f.o + i * op->Dv, 1 / f.sum[i],
                   op->Dv);
-        if (op->lse) op->lse[(b * op->H + h) * op->T + t.begin + i] = f.top[i] + logf(f.sum[i]);
+        if (op->lse) op->lse[dsm_lse_at(op, b, h, t.begin + i)] = f.top[i] + logf(f.sum[i]);
     }
 }
 
@@ -252,24 +234,24 @@ static void decode_head(void *arg, int64_t item, int worker)
     const dsm_attention *op = a->op;
     int64_t b = item / op->Hk, hk = item % op->Hk, m = a->group * op->T, S = op->past + op->T;
     float *s = dsm_exec_scratch(a->x, worker), *o = s + m * S; /* (m, S), (m, Dv) */
-    const float *q[DSM_DOT_MAX_ROWS] = {0}, *v = op->v + v_offset(op, b, hk, 0);
+    const float *q[DSM_DOT_MAX_ROWS] = {0}, *v = op->v + dsm_v_at(op, b, hk, 0);
     float sum[DSM_DOT_MAX_ROWS];
     for (int64_t i = 0; i < m; i++)
-        q[i] = q_at(op, b, hk * a->group + i / op->T, i % op->T);
-    TILE->dot[m - 1](op->Dk, q, op->k + k_offset(op, b, hk, 0), DSM_F32, op->k_rs, S, s, S, false);
+        q[i] = op->q + dsm_q_at(op, b, hk * a->group + i / op->T, i % op->T);
+    TILE->dot[m - 1](op->Dk, q, op->k + dsm_k_at(op, b, hk, 0), DSM_F32, op->k_rs, S, s, S, false);
     for (int64_t i = 0; i < m; i++) {
         int64_t n = op->past + i % op->T + 1, h = hk * a->group + i / op->T;
         float top = op->scale * TILE->row_max(s + i * S, n);
         sum[i] = TILE->row_exp(s + i * S, s + i * S, n, op->scale, top);
         memset(s + i * S + n, 0, (size_t)(S - n) * sizeof *s);
-        if (op->lse) op->lse[(b * op->H + h) * op->T + i % op->T] = top + logf(sum[i]);
+        if (op->lse) op->lse[dsm_lse_at(op, b, h, i % op->T)] = top + logf(sum[i]);
     }
     memset(o, 0, (size_t)(m * op->Dv) * sizeof *o);
     for (int64_t j = 0; j < S; j++)
         for (int64_t i = 0; i < m; i++)
             add_scaled(o + i * op->Dv, v + j * op->v_rs, s[i * S + j], op->Dv);
     for (int64_t i = 0; i < m; i++)
-        scale_row(op->out + out_offset(op, b, hk * a->group + i / op->T, i % op->T), o + i * op->Dv,
+        scale_row(op->out + dsm_out_at(op, b, hk * a->group + i / op->T, i % op->T), o + i * op->Dv,
                   1 / sum[i], op->Dv);
 }
 
@@ -324,9 +306,9 @@ static void backward_block(const attn_job *a, const bwd_scratch *w, int64_t b, i
 {
     const dsm_attention *op = a->op;
     int64_t m = t.end - t.begin, reach = t.begin + 1 - j, hk = h / a->group;
-    int64_t row = (b * op->H + h) * op->T + t.begin;
-    const float *q = q_at(op, b, h, t.begin);
-    const float *dout = op->dout + out_offset(op, b, h, t.begin);
+    int64_t row = dsm_lse_at(op, b, h, t.begin);
+    const float *q = op->q + dsm_q_at(op, b, h, t.begin);
+    const float *dout = op->dout + dsm_out_at(op, b, h, t.begin);
     scores(w->s, ROW, q, op->q_rs, w->k_t, m, n, op->Dk, reach);
     scores(w->dp, ROW, dout, op->out_rs, w->v_t, m, n, op->Dv, reach);
     for (int64_t i = 0; i < m; i++)
@@ -334,13 +316,14 @@ static void backward_block(const attn_job *a, const bwd_scratch *w, int64_t b, i
 
     pack_all(false, w->dout_rows, dout, op->out_rs, op->Dv, m);
     TILE->pack_columns(w->columns, w->s, ROW, n, m);
-    add_by_columns(op->dv + v_offset(op, b, hk, j), op->v_rs, w->columns, w->dout_rows, n, op->Dv,
+    add_by_columns(op->dv + dsm_v_at(op, b, hk, j), op->v_rs, w->columns, w->dout_rows, n, op->Dv,
                    m, reach);
     pack_all(false, w->q_rows, q, op->q_rs, op->Dk, m);
     TILE->pack_columns(w->columns, w->dp, ROW, n, m);
-    add_by_columns(op->dk + k_offset(op, b, hk, j), op->k_rs, w->columns, w->q_rows, n, op->Dk, m,
+    add_by_columns(op->dk + dsm_k_at(op, b, hk, j), op->k_rs, w->columns, w->q_rows, n, op->Dk, m,
                    reach);
-    add_by_rows(op->dq + (q - op->q), op->q_rs, w->dp, ROW, w->k_rows, m, op->Dk, n, reach);
+    add_by_rows(op->dq + dsm_q_at(op, b, h, t.begin), op->q_rs, w->dp, ROW, w->k_rows, m, op->Dk, n,
+                reach);
 }
 
 static float dot(const float *a, const float *b, int64_t n)
@@ -355,9 +338,9 @@ static float dot(const float *a, const float *b, int64_t n)
 static void begin_head(const dsm_attention *op, int64_t b, int64_t h)
 {
     for (int64_t t = 0; t < op->T; t++) {
-        int64_t o = out_offset(op, b, h, t);
-        op->delta[(b * op->H + h) * op->T + t] = dot(op->dout + o, op->out + o, op->Dv);
-        memset(op->dq + (q_at(op, b, h, t) - op->q), 0, (size_t)op->Dk * sizeof *op->dq);
+        int64_t o = dsm_out_at(op, b, h, t);
+        op->delta[dsm_lse_at(op, b, h, t)] = dot(op->dout + o, op->out + o, op->Dv);
+        memset(op->dq + dsm_q_at(op, b, h, t), 0, (size_t)op->Dk * sizeof *op->dq);
     }
 }
 
@@ -368,14 +351,14 @@ static void backward_head(void *arg, int64_t item, int worker)
     int64_t b = item / op->Hk, hk = item % op->Hk;
     bwd_scratch w = carve_backward(a, worker);
     for (int64_t j = 0; j < op->T; j++) {
-        memset(op->dk + k_offset(op, b, hk, j), 0, (size_t)op->Dk * sizeof *op->dk);
-        memset(op->dv + v_offset(op, b, hk, j), 0, (size_t)op->Dv * sizeof *op->dv);
+        memset(op->dk + dsm_k_at(op, b, hk, j), 0, (size_t)op->Dk * sizeof *op->dk);
+        memset(op->dv + dsm_v_at(op, b, hk, j), 0, (size_t)op->Dv * sizeof *op->dv);
     }
     for (int64_t h = hk * a->group; h < (hk + 1) * a->group; h++) {
         begin_head(op, b, h);
         for (int64_t j = 0; j < op->T; j += BLOCK_K) {
             int64_t n = op->T - j < BLOCK_K ? op->T - j : BLOCK_K;
-            const float *k = op->k + k_offset(op, b, hk, j), *v = op->v + v_offset(op, b, hk, j);
+            const float *k = op->k + dsm_k_at(op, b, hk, j), *v = op->v + dsm_v_at(op, b, hk, j);
             pack_all(true, w.k_t, k, op->k_rs, n, op->Dk);
             pack_all(true, w.v_t, v, op->v_rs, n, op->Dv);
             pack_all(false, w.k_rows, k, op->k_rs, op->Dk, n);

@@ -15,8 +15,8 @@ DSM_KERNEL_LIST(X)
 #define X(op) dsm_##op##_fn dsm_##op##_tiled_avx2, dsm_##op##_tiled_avx512;
 TILED_LIST(X)
 #undef X
-/* Slots on AMX (linear_amx.c). */
-#define AMX_LIST(X) X(linear) X(linear_input) X(linear_weight)
+/* Slots on AMX (linear_amx.c, attn_amx.c, attn_bwd_amx.c). */
+#define AMX_LIST(X) X(linear) X(linear_input) X(linear_weight) X(attention) X(attention_bwd)
 #define X(op)       dsm_##op##_fn dsm_##op##_amx, dsm_##op##_amx_bf16;
 AMX_LIST(X)
 #undef X
