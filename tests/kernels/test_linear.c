@@ -5,7 +5,9 @@
 
 #include "support/lab.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { MAX_GROUPS = 8 };
 
@@ -161,12 +163,138 @@ static void test_weight(void **state)
     }
 }
 
+/* ---- precision ------------------------------------------------------------------------------ */
+
+enum { ROWS = 70, WIDTH = 67, DEPTH = 1000 };
+
+/* One map y = x wᵀ with a table for these flags. */
+static void run_with(unsigned flags, dsm_compute compute, bool exact, dsm_real *y,
+                     const dsm_real *x, const dsm_real *w)
+{
+    const int32_t begin[] = {0, ROWS};
+    const dsm_mat mat = {w, DSM_REAL_DTYPE, WIDTH, DEPTH};
+    dsm_kernels k;
+    dsm_exec exec;
+    dsm_err err;
+    dsm_kernels_init(&k, flags);
+    assert_ok(dsm_kernels_set_compute(&k, flags, compute, &err));
+    assert_ok(dsm_exec_init(&exec, &k, 1, &err));
+    k.linear(&exec, &(dsm_linear){.n_groups = 1, .begin = begin, .N = WIDTH, .K = DEPTH, .w = &mat,
+                                  .x = x, .x_rs = DEPTH, .y = y, .y_rs = WIDTH, .exact = exact});
+    dsm_exec_free(&exec);
+}
+
+/* Values over forty binary orders of magnitude. */
+static dsm_real *wide_random(int64_t n, unsigned seed)
+{
+    dsm_real *v = lab_random(n, 1, seed), *scale = lab_random(n, 20, seed + 1);
+    for (int64_t i = 0; i < n; i++)
+        v[i] *= (dsm_real)exp2(floor((double)scale[i]));
+    return v;
+}
+
+/* Root mean square over all elements of error / Σ|x||w|, in units of f32 rounding. */
+static double error_of(const dsm_real *y, const dsm_real *x, const dsm_real *w)
+{
+    double sum = 0;
+    for (int64_t r = 0; r < ROWS; r++)
+        for (int64_t n = 0; n < WIDTH; n++) {
+            double want = 0, size = 0;
+            for (int64_t k = 0; k < DEPTH; k++) {
+                double p = (double)x[r * DEPTH + k] * (double)w[n * DEPTH + k];
+                want += p;
+                size += fabs(p);
+            }
+            double e = ((double)y[r * WIDTH + n] - want) / size;
+            sum += e * e;
+        }
+    return sqrt(sum / (ROWS * WIDTH)) / (double)DSM_REAL_EPS;
+}
+
+/* y by multiply and add in float, k ascending: what an f32 matrix product is. */
+static void plain_sums(dsm_real *y, const dsm_real *x, const dsm_real *w)
+{
+    for (int64_t r = 0; r < ROWS; r++)
+        for (int64_t n = 0; n < WIDTH; n++) {
+            dsm_real sum = 0;
+            for (int64_t k = 0; k < DEPTH; k++)
+                sum += x[r * DEPTH + k] * w[n * DEPTH + k];
+            y[r * WIDTH + n] = sum;
+        }
+}
+
+/* f32 is f32, however the products are made: no variant errs more than twice as much as plain
+ * sums. */
+static void test_f32_precision(void **state)
+{
+    static const unsigned sets[] = {DSM_CPU_AVX2, DSM_CPU_AVX2 | DSM_CPU_AVX512,
+                                    DSM_CPU_AVX2 | DSM_CPU_AVX512 | DSM_CPU_AMX};
+    (void)state;
+    dsm_real *y = lab_random(ROWS * WIDTH, 1, 9);
+    for (int wide = 0; wide < 2; wide++) {
+        dsm_real *x = wide ? wide_random(ROWS * DEPTH, 1) : lab_random(ROWS * DEPTH, 1, 1);
+        dsm_real *w = wide ? wide_random(WIDTH * DEPTH, 3) : lab_random(WIDTH * DEPTH, 1, 3);
+        plain_sums(y, x, w);
+        double plain = error_of(y, x, w);
+        for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+            if ((dsm_cpu_flags() & sets[i]) != sets[i]) continue;
+            run_with(sets[i], DSM_COMPUTE_F32, false, y, x, w);
+            double error = error_of(y, x, w);
+            print_message("%s values, flags %#x: error %.3f of f32 rounding, plain sums %.3f\n",
+                          wide ? "wide" : "even", sets[i], error, plain);
+            if (!(error <= 2 * plain)) fail_msg("flags %#x: %g against %g", sets[i], error, plain);
+        }
+    }
+    lab_release();
+}
+
+static dsm_real *rounded_to_bf16(const dsm_real *v, int64_t n)
+{
+    dsm_real *out = lab_random(n, 1, 1);
+    for (int64_t i = 0; i < n; i++) {
+        float f = (float)v[i];
+        uint32_t bits;
+        memcpy(&bits, &f, sizeof bits);
+        bits = (bits + 0x8000u) & 0xFFFF0000u; /* ties away from zero */
+        memcpy(&f, &bits, sizeof f);
+        out[i] = (dsm_real)f;
+    }
+    return out;
+}
+
+/* bf16 is the f32 product of rounded operands, and not for those who want f32. */
+static void test_bf16_precision(void **state)
+{
+    const unsigned flags = dsm_cpu_flags();
+    dsm_kernels k;
+    dsm_err err;
+    (void)state;
+    dsm_kernels_init(&k, 0);
+    assert_fails(dsm_kernels_set_compute(&k, 0, DSM_COMPUTE_BF16, &err), DSM_EUSAGE, "no AMX");
+    if (!(flags & DSM_CPU_AMX)) {
+        print_message("this CPU has no AMX: compute precision bf16 is refused here\n");
+        return;
+    }
+    dsm_real *x = lab_random(ROWS * DEPTH, 1, 1), *w = lab_random(WIDTH * DEPTH, 1, 2);
+    dsm_real *y = lab_random(ROWS * WIDTH, 1, 3), *f32 = lab_random(ROWS * WIDTH, 1, 4);
+    run_with(flags, DSM_COMPUTE_BF16, false, y, x, w);
+    double error = error_of(y, rounded_to_bf16(x, ROWS * DEPTH), rounded_to_bf16(w, WIDTH * DEPTH));
+    assert_true(error < 10);
+    assert_true(error_of(y, x, w) > 10 * error);
+    run_with(flags, DSM_COMPUTE_BF16, true, y, x, w);
+    run_with(flags, DSM_COMPUTE_F32, false, f32, x, w);
+    assert_memory_equal(y, f32, sizeof *y * ROWS * WIDTH);
+    lab_release();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forward),
         cmocka_unit_test(test_input),
         cmocka_unit_test(test_weight),
+        cmocka_unit_test(test_f32_precision),
+        cmocka_unit_test(test_bf16_precision),
     };
     return cmocka_run_group_tests_name("linear", tests, lab_open, lab_close);
 }
