@@ -17,7 +17,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MIN_CALLS = 5, MAX_GROUPS = 64, HEAD_ROWS = 512, N_BUFFERS = 5 };
+enum {
+    MIN_CALLS = 5,
+    MAX_GROUPS = 64,
+    HEAD_ROWS = 512,
+    FEW_TOKENS = 64 /* of an expert */,
+    N_BUFFERS = 5
+};
 static const double min_seconds = 0.2;
 static const int64_t buffer_floats = (int64_t)32 << 20;
 
@@ -185,6 +191,8 @@ static void measure_linears(bench *b)
     int E = (int)s->E, K = (int)s->K;
     measure_linear(b, "experts up", E, s->tokens * s->K, s->F, s->D, true);
     measure_linear(b, "experts down", E, s->tokens * s->K, s->D, s->F, false);
+    measure_linear(b, "experts up", E, s->E * FEW_TOKENS, s->F, s->D, true);
+    measure_linear(b, "experts down", E, s->E * FEW_TOKENS, s->D, s->F, false);
     measure_linear(b, "projection", 1, s->tokens, s->D, s->D, false);
     measure_linear(b, "dense up", 1, s->tokens, s->dense_F, s->D, false);
     measure_linear(b, "dense down", 1, s->tokens, s->D, s->dense_F, false);
@@ -208,10 +216,10 @@ static void run_attention_bwd(const bench *b, const void *ctx)
 
 /* q, k, v; out; dout; dq, dk, dv; lse and delta: n floats each, one after another in the buffers.
  */
-static void measure_attention(bench *b, int64_t n_seq, int64_t T, int64_t past)
+static void measure_attention(bench *b, int64_t n_seq, int64_t T, int64_t past, int64_t Dh)
 {
-    const shape *s = &b->s;
-    int64_t rs = s->H * s->Dh, S = past + T, n = n_seq * S * rs;
+    const int64_t H = b->s.H * b->s.Dh / Dh;
+    int64_t rs = H * Dh, S = past + T, n = n_seq * S * rs;
     float *p[10];
     for (int i = 0; i < 10; i++)
         p[i] = b->buf[i / 2] + i % 2 * n;
@@ -219,11 +227,11 @@ static void measure_attention(bench *b, int64_t n_seq, int64_t T, int64_t past)
                         .T = T,
                         .past = past,
                         .k_seq = S,
-                        .H = s->H,
-                        .Hk = s->H,
-                        .Dk = s->Dh,
-                        .Dv = s->Dh,
-                        .scale = 1 / sqrtf((float)s->Dh),
+                        .H = H,
+                        .Hk = H,
+                        .Dk = Dh,
+                        .Dv = Dh,
+                        .scale = 1 / sqrtf((float)Dh),
                         .q = p[0],
                         .k = p[1],
                         .v = p[2],
@@ -240,15 +248,13 @@ static void measure_attention(bench *b, int64_t n_seq, int64_t T, int64_t past)
                         .delta = p[9]};
     char label[64];
     if (T == 1) {
-        snprintf(label, sizeof label, "decode past=%d H=%d Dh=%d", (int)past, (int)s->H,
-                 (int)s->Dh);
+        snprintf(label, sizeof label, "decode past=%d H=%d Dh=%d", (int)past, (int)H, (int)Dh);
         measure(b, &(work){DSM_SLOT_attention, label, 8.0 * (double)n, false, run_attention, &op});
         return;
     }
     /* products under the diagonal: 2 forward, 5 backward */
-    double product = 2.0 * (double)(n_seq * s->H * s->Dh) * (double)(T * (T + 1) / 2);
-    snprintf(label, sizeof label, "B=%d T=%d H=%d Dh=%d", (int)n_seq, (int)T, (int)s->H,
-             (int)s->Dh);
+    double product = 2.0 * (double)(n_seq * H * Dh) * (double)(T * (T + 1) / 2);
+    snprintf(label, sizeof label, "B=%d T=%d H=%d Dh=%d", (int)n_seq, (int)T, (int)H, (int)Dh);
     measure(b, &(work){DSM_SLOT_attention, label, 2 * product, true, run_attention, &op});
     fill(b); /* random scores again, then what backward needs of the forward */
     b->kernels.attention(&b->x, &op);
@@ -392,9 +398,10 @@ dsm_status dsm_bench_kernels_run(const char *model, const char *slot, int n_thre
         fill(&b);
         measure_linears(&b);
         fill(&b);
-        measure_attention(&b, b.s.tokens / b.s.seq, b.s.seq, 0);
-        measure_attention(&b, 1, 2048, 0);
-        measure_attention(&b, 1, 1, 4095);
+        measure_attention(&b, b.s.tokens / b.s.seq, b.s.seq, 0, b.s.Dh);
+        measure_attention(&b, 1, 2048, 0, b.s.Dh);
+        measure_attention(&b, 1, 2048, 0, 2 * b.s.Dh);
+        measure_attention(&b, 1, 1, 4095, b.s.Dh);
         measure_rows(&b);
     }
     dsm_exec_free(&b.x);
