@@ -65,7 +65,7 @@ PARTS = {                                                        # torch_moe.py'
     "router": ["router"],
     "dispatch + combine": ["dispatch"],
     "LM head + loss": ["head"],
-    "clip + AdamW": ["clip", "optimizer"],
+    "clip + AdamW": ["clear", "clip", "optimizer"],
 }
 COLUMNS = ["config", "round", "name", "tokens_per_s", "step_s", "gflops", "peak_gflops",
            "peak_rss_bytes", "others_cpu_share"]
