@@ -6,6 +6,7 @@
  *   weight   dw[g][n][k] (=|+=) Σ_r dy[r][n]    · x[row(r)][k]       r over the rows of group g
  *
  * Items are rows (forward, input) or rows of a weight (weight). */
+#include "kernels/groups.h"
 #include "kernels/variant.h"
 
 
@@ -23,11 +24,6 @@ static int group_of(const dsm_linear *op, int64_t r)
             hi = mid - 1;
     }
     return lo;
-}
-
-static const dsm_real *x_row(const dsm_linear *op, int64_t r)
-{
-    return op->x + (op->x_rows ? op->x_rows[r] : r) * op->x_rs;
 }
 
 /* `n` weights of w from element `at` on as dsm_real: in place, or converted into buf (PIECE). */
@@ -52,7 +48,7 @@ static void forward_row(void *arg, int64_t r, int worker)
 {
     const dsm_linear *op = arg;
     const dsm_mat *w = &op->w[group_of(op, r)];
-    const dsm_real *x = x_row(op, r);
+    const dsm_real *x = dsm_x_row(op, r);
     dsm_real *y = op->y + r * op->y_rs, buf[PIECE];
     (void)worker;
     for (int64_t n = 0; n < op->N; n++) {
@@ -107,7 +103,7 @@ static void weight_row(void *arg, int64_t item, int worker)
         dsm_acc sum[PIECE] = {0};
         for (int64_t r = op->begin[g]; r < op->begin[g + 1]; r++) {
             dsm_acc dy = (dsm_acc)op->y[r * op->y_rs + n];
-            const dsm_real *row = x_row(op, r) + k;
+            const dsm_real *row = dsm_x_row(op, r) + k;
             DSM_SIMD
             for (int64_t j = 0; j < len; j++)
                 sum[j] += dy * (dsm_acc)row[j];

@@ -14,6 +14,7 @@
  * Every output element belongs to one item and is summed in ascending k: results do not depend on
  * threads. The scheme is that of Goto & van de Geijn ("Anatomy of High-Performance Matrix
  * Multiplication", 2008) with the roles of its A and B exchanged. */
+#include "kernels/groups.h"
 #include "kernels/tiled/tiled.h"
 
 enum {
@@ -34,27 +35,6 @@ static int64_t depth(int64_t K, int64_t most)
     return blocks ? dsm_chunk_count(dsm_chunk_count(K, blocks), 4) * 4 : 0;
 }
 
-/* Blocks of rows of all groups under one numbering without a table: group g starts at number
- * begin[g] / block_m + g. That leaves it room for all its blocks; the few numbers that no block
- * takes are empty items. */
-static int64_t first_block(const dsm_linear *op, int64_t g)
-{
-    return op->begin[g] / TILE->block_m + g;
-}
-
-static int64_t group_of_block(const dsm_linear *op, int64_t block)
-{
-    int64_t lo = 0, hi = op->n_groups - 1;
-    while (lo < hi) {
-        int64_t mid = (lo + hi + 1) / 2;
-        if (first_block(op, mid) <= block)
-            lo = mid;
-        else
-            hi = mid - 1;
-    }
-    return lo;
-}
-
 /* ---- forward and input ---------------------------------------------------------------------- */
 
 typedef struct linear_job {
@@ -70,14 +50,9 @@ typedef struct linear_item {
     dsm_range rows, panels;
 } linear_item;
 
-static const float *x_row(const dsm_linear *op, int64_t r)
-{
-    return op->x + (op->x_rows ? op->x_rows[r] : r) * op->x_rs;
-}
-
 static const float *a_row(const linear_job *j, int64_t r)
 {
-    return j->input ? j->op->y + r * j->op->y_rs : x_row(j->op, r);
+    return j->input ? j->op->y + r * j->op->y_rs : dsm_x_row(j->op, r);
 }
 
 static float *c_row(const linear_job *j, int64_t r)
@@ -160,11 +135,13 @@ static void linear_run_item(void *arg, int64_t item, int worker)
 {
     const linear_job *j = arg;
     const dsm_linear *op = j->op;
-    int64_t block = item / j->sets, set = item % j->sets, g = group_of_block(op, block);
+    int64_t block = item / j->sets, set = item % j->sets,
+            g = dsm_group_of_block(op, TILE->block_m, block);
     int64_t group_rows = op->begin[g + 1] - op->begin[g];
-    linear_item it = {&op->w[g],
-                      dsm_chunk(group_rows, TILE->block_m, block - first_block(op, g)),
-                      {set * j->panels / j->sets, (set + 1) * j->panels / j->sets}};
+    linear_item it = {
+        &op->w[g],
+        dsm_chunk(group_rows, TILE->block_m, block - dsm_first_block(op, TILE->block_m, g)),
+        {set * j->panels / j->sets, (set + 1) * j->panels / j->sets}};
     if (it.rows.begin >= it.rows.end) return;
     it.rows.begin += op->begin[g];
     it.rows.end += op->begin[g];
@@ -191,7 +168,7 @@ static void linear_run(const dsm_exec *x, const dsm_linear *op, bool input)
     linear_job j = {.x = x, .op = op, .input = input};
     j.n = input ? op->K : op->N;
     j.k = input ? op->N : op->K;
-    int64_t blocks = first_block(op, op->n_groups);
+    int64_t blocks = dsm_first_block(op, TILE->block_m, op->n_groups);
     cut_linear(&j, blocks);
     dsm_pool_run(x->pool, blocks * j.sets, linear_run_item, &j);
 }

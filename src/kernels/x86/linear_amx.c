@@ -11,6 +11,7 @@
  * of 32 × 32. Every element of C belongs to one item and its sum does not depend on the cut, so
  * results are the same for any number of threads. Compiled once per compute precision. */
 #include "kernels/chunk.h"
+#include "kernels/groups.h"
 #include "kernels/variant.h"
 #include "kernels/x86/amx.h"
 
@@ -40,34 +41,9 @@ typedef struct linear_job {
     int64_t strips, sets; /* of B in all; sets of strips, one to an item */
 } linear_job;
 
-/* Blocks of rows of all groups under one numbering without a table: group g starts at number
- * begin[g] / BLOCK_M + g; the few numbers that no block takes are empty items. */
-static int64_t first_block(const dsm_linear *op, int64_t g)
-{
-    return op->begin[g] / BLOCK_M + g;
-}
-
-static int64_t group_of_block(const dsm_linear *op, int64_t number)
-{
-    int64_t lo = 0, hi = op->n_groups - 1;
-    while (lo < hi) {
-        int64_t mid = (lo + hi + 1) / 2;
-        if (first_block(op, mid) <= number)
-            lo = mid;
-        else
-            hi = mid - 1;
-    }
-    return lo;
-}
-
-static const float *x_row(const dsm_linear *op, int64_t r)
-{
-    return op->x + (op->x_rows ? op->x_rows[r] : r) * op->x_rs;
-}
-
 static const float *a_row(const linear_job *j, int64_t r)
 {
-    return j->input ? j->op->y + r * j->op->y_rs : x_row(j->op, r);
+    return j->input ? j->op->y + r * j->op->y_rs : dsm_x_row(j->op, r);
 }
 
 /* The longest cut of k into equal blocks of whole steps, at most `most`. */
@@ -122,9 +98,10 @@ static void linear_item(void *arg, int64_t item, int worker)
 {
     const linear_job *j = arg;
     const dsm_linear *op = j->op;
-    int64_t number = item / j->sets, set = item % j->sets, g = group_of_block(op, number);
-    dsm_range rows =
-        dsm_chunk(op->begin[g + 1] - op->begin[g], BLOCK_M, number - first_block(op, g));
+    int64_t number = item / j->sets, set = item % j->sets,
+            g = dsm_group_of_block(op, BLOCK_M, number);
+    dsm_range rows = dsm_chunk(op->begin[g + 1] - op->begin[g], BLOCK_M,
+                               number - dsm_first_block(op, BLOCK_M, g));
     dsm_range strips = {set * j->strips / j->sets, (set + 1) * j->strips / j->sets};
     if (rows.begin >= rows.end) return;
     const int64_t step = depth(j->k, BLOCK_K);
@@ -147,7 +124,7 @@ static void linear_run(const dsm_exec *x, const dsm_linear *op, bool input)
     j.k = input ? op->N : op->K;
     j.strips = strip_count(j.n);
     j.sets = dsm_chunk_count(j.strips, SET_PAIRS / strip_pairs(depth(j.k, BLOCK_K)));
-    const int64_t blocks = first_block(op, op->n_groups);
+    const int64_t blocks = dsm_first_block(op, BLOCK_M, op->n_groups);
     const int64_t wanted = ITEMS * dsm_pool_threads(x->pool);
     while (blocks * j.sets < wanted && 2 * j.sets <= j.strips)
         j.sets *= 2;
@@ -224,7 +201,7 @@ static void add_rows(const dsm_linear *op, float *dw, dsm_range r, dsm_range n, 
     const int64_t len = r.end - r.begin, step = strip_pairs(len);
     const float *x[WEIGHT_R], *dy[WEIGHT_R];
     for (int64_t i = 0; i < len; i++)
-        x[i] = x_row(op, r.begin + i) + k.begin;
+        x[i] = dsm_x_row(op, r.begin + i) + k.begin;
     pack_pairs(packed, step, x, len, k.end - k.begin);
     pair *a = packed + strip_count(k.end - k.begin) * step;
     for (dsm_range part = n; part.begin < n.end; part.begin += TOGETHER) {
