@@ -8,11 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GUARD = 64, MAX_EXECS = 12, MAX_BLOCKS = 256, THREADS = 3 };
+enum { GUARD = 64, MAX_EXECS = 15, MAX_BLOCKS = 256, THREADS = 3 };
 
 typedef struct lab_exec {
     const char *variant;
     int threads;
+    double loose; /* times the tolerance: how much coarser operands are than f32 */
     dsm_kernels table;
     dsm_exec exec;
 } lab_exec;
@@ -22,31 +23,37 @@ static int n_execs;
 static void *blocks[MAX_BLOCKS];
 static int n_blocks;
 
-static void add_exec(const char *variant, unsigned flags, int threads)
+static void add_exec(const char *variant, unsigned flags, dsm_compute compute, int threads)
 {
     lab_exec *e = &execs[n_execs++];
     dsm_err err;
     e->variant = variant;
     e->threads = threads;
+    e->loose = compute == DSM_COMPUTE_BF16 ? 0x1p16 : 1;
     dsm_kernels_init(&e->table, flags);
+    if (dsm_kernels_set_compute(&e->table, flags, compute, &err) != DSM_OK)
+        fail_msg("%s", err.msg);
     if (dsm_exec_init(&e->exec, &e->table, threads, &err) != DSM_OK) fail_msg("%s", err.msg);
 }
 
 int lab_open(void **state)
 {
+    enum { avx512 = DSM_CPU_AVX2 | DSM_CPU_AVX512 };
     static const struct {
         const char *name;
         unsigned need, flags;
-    } variants[] = {{"none", 0, 0},
-                    {"avx2", DSM_CPU_AVX2, DSM_CPU_AVX2},
-                    {"avx512", DSM_CPU_AVX512, DSM_CPU_AVX2 | DSM_CPU_AVX512},
-                    {"amx", DSM_CPU_AMX, DSM_CPU_AVX2 | DSM_CPU_AVX512 | DSM_CPU_AMX}};
+        dsm_compute compute;
+    } variants[] = {{"none", 0, 0, DSM_COMPUTE_F32},
+                    {"avx2", DSM_CPU_AVX2, DSM_CPU_AVX2, DSM_COMPUTE_F32},
+                    {"avx512", DSM_CPU_AVX512, avx512, DSM_COMPUTE_F32},
+                    {"amx", DSM_CPU_AMX, avx512 | DSM_CPU_AMX, DSM_COMPUTE_F32},
+                    {"amx bf16", DSM_CPU_AMX, avx512 | DSM_CPU_AMX, DSM_COMPUTE_BF16}};
     unsigned have = dsm_cpu_flags();
     (void)state;
     for (size_t v = 0; v < sizeof variants / sizeof *variants; v++)
         for (int threads = 1; threads <= THREADS; threads++)
             if ((have & variants[v].need) == variants[v].need)
-                add_exec(variants[v].name, variants[v].flags, threads);
+                add_exec(variants[v].name, variants[v].flags, variants[v].compute, threads);
     return 0;
 }
 
@@ -146,10 +153,10 @@ static void run_case(const lab_case *c, const lab_exec *e, lab_buf *bufs)
 }
 
 /* The element furthest outside its tolerance, or -1. Equal values, infinities too, are fine. */
-static int64_t worst(const lab_out *o, const dsm_real *truth, const dsm_real *got)
+static int64_t worst(const lab_out *o, const dsm_real *truth, const dsm_real *got, double loose)
 {
     int64_t at = -1;
-    double most = 1;
+    double most = loose;
     for (int64_t i = 0; i < o->n; i++) {
         if (memcmp(&truth[i], &got[i], sizeof *got) == 0) continue;
         if (o->bits) return i;
@@ -169,11 +176,11 @@ static void compare_truth(const lab_case *c, const lab_exec *e, const lab_buf *t
 {
     for (int i = 0; i < c->n_out; i++) {
         const lab_out *o = &c->out[i];
-        int64_t at = worst(o, truth[i].data, got[i].data);
+        int64_t at = worst(o, truth[i].data, got[i].data, e->loose);
         if (at >= 0)
-            fail_msg("%s [%s] %s: %s[%lld] = %.9g, truth %.9g, tolerance %g + %g rel", c->op,
+            fail_msg("%s [%s] %s: %s[%lld] = %.9g, truth %.9g, tolerance (%g + %g rel) x %g", c->op,
                      c->shape, e->variant, o->name, (long long)at, (double)got[i].data[at],
-                     (double)truth[i].data[at], o->abs_tol, o->rel_tol);
+                     (double)truth[i].data[at], o->abs_tol, o->rel_tol, e->loose);
     }
 }
 
