@@ -3,7 +3,7 @@
  *
  * A float is the sum of three bf16, exactly: its 24 significant bits are 8 + 8 + 8. So the product
  * of two floats is nine products of bf16, and the three smallest of them lie below half a unit in
- * the last place: six products give what one f32 multiplication gives. AMX does sixteen bf16
+ * the last place: six products give what one f32 multiplication gives. AMX does thirteen bf16
  * products in the time of one AVX-512 f32 product, so SPLITS = 3 is an f32 matrix product at twice
  * the speed of the f32 units. SPLITS = 1 rounds the operands to bf16: compute precision bf16.
  * (Henry, Tang & Heinecke, "Leveraging the bfloat16 Artificial Intelligence Datatype For
@@ -226,8 +226,8 @@ static inline void open_tiles(void)
     _tile_loadconfig(&config);
 }
 
-/* Products of the tiles at hand, and loads of what comes next as soon as a tile is free. `splits`
- * says how far into the step: its first tiles are those of split 0. */
+/* Products of the tiles at hand; the next split of A, of B or of both is loaded as soon as its
+ * tiles are free. */
 #define LOAD(tile, at)    _tile_loadd(tile, at, 64)
 #define MULTIPLY(c, x, y) _tile_dpbf16ps(c, x, y)
 #define MULTIPLY_THEN_A(i)                                                                         \
@@ -269,32 +269,45 @@ INLINE void prefetch_rows(const float *c, int64_t c_rs, int64_t from, int64_t to
     }
 }
 
-/* C += A · B over the steps of m strips of A and n of B; the small products first. */
+/* C += A · B over the steps of m strips of A (a, a2) and n of B (b, b2), all `const pair *` of the
+ * caller; the small products first. STEP_WORK runs once per step, GROUP_WORK after each group of
+ * products: what the tiles leave the core free for. */
+#define SUM_STEPS(steps, STEP_WORK, GROUP_WORK)                                                    \
+    do {                                                                                           \
+        LOAD(4, a + (SPLITS - 1) * TILE);                                                          \
+        LOAD(6, b);                                                                                \
+        if (m > 1) LOAD(5, a2 + (SPLITS - 1) * TILE);                                              \
+        if (n > 1) LOAD(7, b2);                                                                    \
+        for (int64_t s = 0; s < (steps); s++) {                                                    \
+            STEP_WORK;                                                                             \
+            if (SPLITS == 3) {                                                                     \
+                MULTIPLY_THEN_A(1);                                                                \
+                GROUP_WORK;                                                                        \
+                MULTIPLY_THEN_B(1);                                                                \
+                GROUP_WORK;                                                                        \
+                MULTIPLY_THEN_A(0);                                                                \
+                GROUP_WORK;                                                                        \
+                MULTIPLY_THEN_B(2);                                                                \
+                GROUP_WORK;                                                                        \
+                MULTIPLY_THEN_B(0);                                                                \
+                GROUP_WORK;                                                                        \
+            }                                                                                      \
+            const int64_t step = s + 1 < (steps) ? SPLITS * TILE : 0;                              \
+            a += step;                                                                             \
+            a2 += step;                                                                            \
+            b += step;                                                                             \
+            b2 += step;                                                                            \
+            MULTIPLY_THEN_BOTH(SPLITS - 1, 0);                                                     \
+            GROUP_WORK;                                                                            \
+        }                                                                                          \
+    } while (0)
+
 INLINE void sum_steps(int m, int n, int64_t steps, const pair *a, const pair *b, const float *next,
                       int64_t next_rs)
 {
     const pair *a2 = a + steps * SPLITS * TILE, *b2 = b + steps * SPLITS * TILE;
     const int64_t ahead = (2 * STRIP + steps - 1) / steps;
-    LOAD(4, a + (SPLITS - 1) * TILE);
-    LOAD(6, b);
-    if (m > 1) LOAD(5, a2 + (SPLITS - 1) * TILE);
-    if (n > 1) LOAD(7, b2);
-    for (int64_t s = 0; s < steps; s++) {
-        prefetch_rows(next, next_rs, s * ahead, (s + 1) * ahead);
-        if (SPLITS == 3) {
-            MULTIPLY_THEN_A(1);
-            MULTIPLY_THEN_B(1);
-            MULTIPLY_THEN_A(0);
-            MULTIPLY_THEN_B(2);
-            MULTIPLY_THEN_B(0);
-        }
-        const int64_t step = s + 1 < steps ? SPLITS * TILE : 0;
-        a += step;
-        a2 += step;
-        b += step;
-        b2 += step;
-        MULTIPLY_THEN_BOTH(SPLITS - 1, 0);
-    }
+    SUM_STEPS(steps, prefetch_rows(next, next_rs, s * ahead, (s + 1) * ahead), (void)0);
 }
 
 INLINE void clear_c(void)

@@ -93,31 +93,7 @@ INLINE void product_of(int m, int n, int64_t steps, operand x, operand y, float 
         load_c(m, n, c, c_rs);
     else
         clear_c();
-    LOAD(4, a + (SPLITS - 1) * TILE);
-    LOAD(6, b);
-    if (m > 1) LOAD(5, a2 + (SPLITS - 1) * TILE);
-    if (n > 1) LOAD(7, b2);
-    for (int64_t s = 0; s < steps; s++) {
-        if (SPLITS == 3) {
-            MULTIPLY_THEN_A(1);
-            side_step(w);
-            MULTIPLY_THEN_B(1);
-            side_step(w);
-            MULTIPLY_THEN_A(0);
-            side_step(w);
-            MULTIPLY_THEN_B(2);
-            side_step(w);
-            MULTIPLY_THEN_B(0);
-            side_step(w);
-        }
-        const int64_t step = s + 1 < steps ? SPLITS * TILE : 0;
-        a += step;
-        a2 += step;
-        b += step;
-        b2 += step;
-        MULTIPLY_THEN_BOTH(SPLITS - 1, 0);
-        side_step(w);
-    }
+    SUM_STEPS(steps, (void)0, side_step(w));
     store_c(m, n, c, c_rs);
 }
 
