@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* config.json, read and written: the keys of Hugging Face's LlamaConfig and of DeepSeekMoE's
- * configuration_deepseek.py, plus "dsmoe" for what those cannot say.
+/* config.json, read and written: the keys of Hugging Face's LlamaConfig, DeepseekV2Config and
+ * DeepseekV3Config and of DeepSeek's own configuration_deepseek.py, plus "dsmoe" for what those
+ * cannot say.
  *
- * One table per value type lists key, field and range; reading and writing are loops over it, so a
- * key cannot be read and not written. A missing key takes the default of the configuration files
- * shipped with the released weights (config.h), never that of the transformers classes, which
- * differ. */
+ * One table per value type lists key, field, range and families; reading and writing are loops over
+ * it, so a key cannot be read and not written. A missing key takes the default of the configuration
+ * files shipped with the released weights (model/family.c), never that of the transformers classes,
+ * which differ. Rotary scaling is written under the names of transformers 4 (rope_theta,
+ * rope_scaling) and of 5 (rope_parameters). */
 #include "core/buf.h"
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/nearest.h"
 #include "dsmoe/config.h"
+#include "model/family.h"
 #include "model/router.h"
 
 #include <stddef.h>
@@ -20,60 +23,104 @@
 #define MAX_BYTES ((size_t)16 << 20)
 #define ANY_INT   ((int64_t)1 << 40)
 
-/* Which families write a key. */
-enum { ALL = 0, MOE_ONLY = 1 };
+/* Families that have a key. */
+enum {
+    ALL = DSM_FAMILY_ALL,
+    MOE = DSM_FAMILY_MOE,
+    MLA = DSM_FAMILY_MLA,
+    V3 = DSM_FAMILY_V3,
+    PLAIN = DSM_FAMILY_LLAMA | DSM_FAMILY_V1
+};
+
+/* How a null is read, and a 0 written. */
+typedef enum null_rule {
+    KEEP,      /* null: the default; 0 is a number */
+    IS_ZERO,   /* null: 0, which is written as a number */
+    ZERO_NULL, /* null: 0, which is written as null */
+} null_rule;
 
 typedef struct int_key {
     const char *name;
     size_t field;
     int64_t low, high;
-    int family;
-    bool zero_is_null; /* written as null when 0 */
+    unsigned families;
+    null_rule null;
 } int_key;
 
 typedef struct real_key {
     const char *name;
     size_t field;
-    int family;
+    unsigned families;
 } real_key;
 
 typedef struct bool_key {
     const char *name;
     size_t field;
-    int family;
+    unsigned families;
 } bool_key;
 
-#define FIELD(name) #name, offsetof(dsm_model_config, name)
+/* A key of rope_scaling. */
+typedef struct rope_key {
+    const char *name;
+    size_t field; /* in dsm_rope_scaling */
+    unsigned kinds;
+    bool is_int, optional; /* optional: not written when 0 */
+} rope_key;
+
+#define FIELD(name)      #name, offsetof(dsm_model_config, name)
+
+#define ROPE_FIELD(name) #name, offsetof(dsm_rope_scaling, name)
+#define KIND(name)       (1u << DSM_ROPE_##name)
 
 /* clang-format off */
 static const int_key int_keys[] = {
-    {FIELD(vocab_size),              1, ANY_INT, ALL, false},
-    {FIELD(hidden_size),             1, ANY_INT, ALL, false},
-    {FIELD(intermediate_size),       1, ANY_INT, ALL, false},
-    {FIELD(num_hidden_layers),       1, ANY_INT, ALL, false},
-    {FIELD(num_attention_heads),     1, ANY_INT, ALL, false},
-    {FIELD(num_key_value_heads),     1, ANY_INT, ALL, false},
-    {FIELD(head_dim),                1, ANY_INT, ALL, false},
-    {FIELD(max_position_embeddings), 1, ANY_INT, ALL, false},
-    {FIELD(moe_intermediate_size),   1, ANY_INT, MOE_ONLY, false},
-    {FIELD(n_shared_experts),        0, ANY_INT, MOE_ONLY, true},
-    {FIELD(n_routed_experts),        0, ANY_INT, MOE_ONLY, false},
-    {FIELD(num_experts_per_tok),     0, ANY_INT, MOE_ONLY, false},
-    {FIELD(first_k_dense_replace),   0, ANY_INT, MOE_ONLY, false},
-    {FIELD(moe_layer_freq),          1, ANY_INT, MOE_ONLY, false},
+    {FIELD(vocab_size),              1, ANY_INT, ALL, KEEP},
+    {FIELD(hidden_size),             1, ANY_INT, ALL, KEEP},
+    {FIELD(intermediate_size),       1, ANY_INT, ALL, KEEP},
+    {FIELD(num_hidden_layers),       1, ANY_INT, ALL, KEEP},
+    {FIELD(num_attention_heads),     1, ANY_INT, ALL, KEEP},
+    {FIELD(num_key_value_heads),     1, ANY_INT, ALL, KEEP},
+    {FIELD(head_dim),                1, ANY_INT, PLAIN, KEEP},
+    {FIELD(max_position_embeddings), 1, ANY_INT, ALL, KEEP},
+    {FIELD(moe_intermediate_size),   1, ANY_INT, MOE, KEEP},
+    {FIELD(n_shared_experts),        0, ANY_INT, MOE, ZERO_NULL},
+    {FIELD(n_routed_experts),        0, ANY_INT, MOE, IS_ZERO},
+    {FIELD(num_experts_per_tok),     0, ANY_INT, MOE, IS_ZERO},
+    {FIELD(first_k_dense_replace),   0, ANY_INT, MOE, KEEP},
+    {FIELD(moe_layer_freq),          1, ANY_INT, MOE, KEEP},
+    {FIELD(q_lora_rank),             0, ANY_INT, MLA, ZERO_NULL},
+    {FIELD(kv_lora_rank),            1, ANY_INT, MLA, KEEP},
+    {FIELD(qk_nope_head_dim),        1, ANY_INT, MLA, KEEP},
+    {FIELD(qk_rope_head_dim),        1, ANY_INT, MLA, KEEP},
+    {FIELD(v_head_dim),              1, ANY_INT, MLA, KEEP},
+    {FIELD(n_group),                 0, ANY_INT, MLA, ZERO_NULL},
+    {FIELD(topk_group),              0, ANY_INT, MLA, ZERO_NULL},
+    {FIELD(num_nextn_predict_layers), 0, ANY_INT, V3, IS_ZERO},
 };
 static const real_key real_keys[] = {
     {FIELD(rms_norm_eps),          ALL},
     {FIELD(rope_theta),            ALL},
     {FIELD(initializer_range),     ALL},
-    {FIELD(routed_scaling_factor), MOE_ONLY},
-    {FIELD(aux_loss_alpha),        MOE_ONLY},
+    {FIELD(routed_scaling_factor), MOE},
+    {FIELD(aux_loss_alpha),        MOE},
 };
 static const bool_key bool_keys[] = {
     {FIELD(tie_word_embeddings), ALL},
     {FIELD(attention_bias),      ALL},
-    {FIELD(norm_topk_prob),      MOE_ONLY},
-    {FIELD(seq_aux),             MOE_ONLY},
+    {FIELD(norm_topk_prob),      MOE},
+    {FIELD(seq_aux),             MOE},
+    {FIELD(rope_interleave),     V3},
+};
+static const rope_key rope_keys[] = {
+    {ROPE_FIELD(factor), KIND(LINEAR) | KIND(DYNAMIC) | KIND(YARN) | KIND(LLAMA3), false, false},
+    {ROPE_FIELD(original_max_position_embeddings), KIND(YARN) | KIND(LLAMA3), true, false},
+    {ROPE_FIELD(beta_fast),        KIND(YARN),   false, false},
+    {ROPE_FIELD(beta_slow),        KIND(YARN),   false, false},
+    {ROPE_FIELD(mscale),           KIND(YARN),   false, false},
+    {ROPE_FIELD(mscale_all_dim),   KIND(YARN),   false, false},
+    {ROPE_FIELD(attention_factor), KIND(YARN),   false, true},
+    {ROPE_FIELD(low_freq_factor),  KIND(LLAMA3), false, false},
+    {ROPE_FIELD(high_freq_factor), KIND(LLAMA3), false, false},
 };
 /* Keys of "dsmoe", all of them: anything else there is an error. */
 static const struct { const char *name; } own_names[] = {
@@ -84,17 +131,9 @@ static const real_key own_reals[] = {{FIELD(capacity_factor), 0}, {FIELD(jitter)
 static const bool_key own_bools[] = {{FIELD(renormalize), 0}, {FIELD(random_second), 0}};
 static const char *const bias_names[] = {"none", "additive", "multiplicative"};
 static const char *const hash_names[] = {"random", "balanced"};
-
-/* The architectures known to this version, and those that are only recognised. */
-static const struct {
-    const char *model_type, *architecture;
-    bool moe, supported;
-} families[] = {
-    {"llama",       "LlamaForCausalLM",      false, true},
-    {"deepseek",    "DeepseekForCausalLM",   true,  true},
-    {"deepseek_v2", "DeepseekV2ForCausalLM", true,  false},
-    {"deepseek_v3", "DeepseekV3ForCausalLM", true,  false},
-};
+static const char *const rope_names[] = {"default", "linear", "dynamic", "yarn", "llama3"};
+/* The last is how DeepSeek-V2's own code spells its default. */
+static const char *const topk_names[] = {"greedy", "group_limited_greedy", "noaux_tc", "gready"};
 /* clang-format on */
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
@@ -109,48 +148,37 @@ static const void *at_const(const dsm_model_config *c, size_t field)
     return (const char *)c + field;
 }
 
-static size_t family_of(const char *model_type)
-{
-    size_t i = 0;
-    while (i < COUNT(families) && strcmp(families[i].model_type, model_type) != 0)
-        i++;
-    return i;
-}
-
 /* --- reading ---------------------------------------------------------------------------------- */
 
+/* Defaults of the file's model type. */
 static dsm_status read_family(dsm_model_config *c, const json_t *o, const char *what, dsm_err *err)
 {
     const char *type = NULL;
     DSM_TRY(dsm_json_string(o, "model_type", &type, what, err));
     if (!type)
-        return dsm_fail(err, DSM_EFORMAT, "%s: model_type: missing, expected llama or deepseek",
-                        what);
-    size_t i = family_of(type);
-    if (i == COUNT(families))
-        return dsm_fail(err, DSM_EFORMAT, "%s: model_type: found %.40s, expected llama or deepseek",
-                        what, type);
-    if (!families[i].supported)
-        return dsm_fail(err, DSM_EFORMAT,
-                        "%s: model_type: found %s, whose latent attention this version cannot run; "
-                        "expected llama or deepseek",
-                        what, type);
-    strcpy(c->model_type, families[i].model_type);
-    return DSM_OK;
+        return dsm_fail(err, DSM_EFORMAT, "%s: model_type: missing, expected %s", what,
+                        dsm_family_names());
+    return dsm_model_config_defaults_of(c, type, what, err);
 }
 
-static dsm_status read_table(dsm_model_config *c, const json_t *o, bool moe, const char *what,
-                             dsm_err *err)
+static dsm_status read_int(dsm_model_config *c, const json_t *o, const int_key *key,
+                           const char *what, dsm_err *err)
+{
+    int64_t *field = at(c, key->field);
+    if (key->null != KEEP && json_is_null(json_object_get(o, key->name))) *field = 0;
+    return dsm_json_int(o, key->name, key->low, key->high, field, what, err);
+}
+
+static dsm_status read_table(dsm_model_config *c, const json_t *o, unsigned family,
+                             const char *what, dsm_err *err)
 {
     for (size_t i = 0; i < COUNT(int_keys); i++)
-        if (moe || int_keys[i].family == ALL)
-            DSM_TRY(dsm_json_int(o, int_keys[i].name, int_keys[i].low, int_keys[i].high,
-                                 at(c, int_keys[i].field), what, err));
+        if (int_keys[i].families & family) DSM_TRY(read_int(c, o, &int_keys[i], what, err));
     for (size_t i = 0; i < COUNT(real_keys); i++)
-        if (moe || real_keys[i].family == ALL)
+        if (real_keys[i].families & family)
             DSM_TRY(dsm_json_real(o, real_keys[i].name, at(c, real_keys[i].field), what, err));
     for (size_t i = 0; i < COUNT(bool_keys); i++)
-        if (moe || bool_keys[i].family == ALL)
+        if (bool_keys[i].families & family)
             DSM_TRY(dsm_json_bool(o, bool_keys[i].name, at(c, bool_keys[i].field), what, err));
     return DSM_OK;
 }
@@ -162,6 +190,10 @@ static dsm_status derive_defaults(dsm_model_config *c, const json_t *o, const ch
     const json_t *kv = json_object_get(o, "num_key_value_heads");
     const json_t *dim = json_object_get(o, "head_dim");
     if (!kv || json_is_null(kv)) c->num_key_value_heads = c->num_attention_heads;
+    if (dsm_model_config_is_mla(c)) {
+        c->head_dim = c->qk_nope_head_dim + c->qk_rope_head_dim;
+        return DSM_OK;
+    }
     if (dim && !json_is_null(dim)) return DSM_OK;
     if (c->hidden_size % c->num_attention_heads != 0)
         return dsm_fail(err, DSM_ESHAPE,
@@ -202,24 +234,6 @@ static dsm_status read_fixed(const json_t *o, const char *key, const char *expec
     return DSM_OK;
 }
 
-static dsm_status read_rope(dsm_model_config *c, const json_t *o, const char *what, dsm_err *err)
-{
-    const json_t *scaling = json_object_get(o, "rope_scaling");
-    const json_t *v5 = json_object_get(o, "rope_parameters"); /* transformers 5: both in one */
-    if (json_is_object(v5)) {
-        DSM_TRY(dsm_json_real(v5, "rope_theta", &c->rope_theta, what, err));
-        scaling = v5;
-    }
-    if (!scaling || json_is_null(scaling)) return DSM_OK;
-    const char *type = "default";
-    DSM_TRY(dsm_json_string(scaling, "type", &type, what, err));
-    DSM_TRY(dsm_json_string(scaling, "rope_type", &type, what, err));
-    if (strcmp(type, "default") != 0)
-        return dsm_fail(err, DSM_EFORMAT, "%s: rope_scaling: found type %.40s, expected null", what,
-                        type);
-    return DSM_OK;
-}
-
 /* The index of a string among names; a missing key leaves *out. */
 static dsm_status read_choice(const json_t *o, const char *key, const char *const *names, int n,
                               int *out, const char *what, dsm_err *err)
@@ -239,6 +253,99 @@ static dsm_status read_choice(const json_t *o, const char *key, const char *cons
                                  key, found, known.data ? known.data : "");
     dsm_buf_free(&known);
     return status;
+}
+
+/* Keys that only one value of can be run; absent is that value. */
+static dsm_status read_rope_fixed(const json_t *o, const char *what, dsm_err *err)
+{
+    double part = 1;
+    bool truncate = true;
+    DSM_TRY(dsm_json_real(o, "partial_rotary_factor", &part, what, err));
+    DSM_TRY(dsm_json_bool(o, "truncate", &truncate, what, err));
+    if (part != 1)
+        return dsm_fail(err, DSM_EFORMAT, "%s: partial_rotary_factor: found %g, expected 1", what,
+                        part);
+    if (!truncate)
+        return dsm_fail(err, DSM_EFORMAT, "%s: rope_scaling.truncate: found false, expected true",
+                        what);
+    return DSM_OK;
+}
+
+/* What the kind's missing sizes follow from. */
+static dsm_status derive_rope(dsm_model_config *c, const json_t *o, const char *what, dsm_err *err)
+{
+    dsm_rope_scaling *r = &c->rope;
+    const json_t *factor = json_object_get(o, "factor");
+    if (r->kind == DSM_ROPE_DEFAULT) return DSM_OK;
+    if (r->kind == DSM_ROPE_DYNAMIC ||
+        (r->kind != DSM_ROPE_LINEAR && r->original_max_position_embeddings == 0))
+        r->original_max_position_embeddings = c->max_position_embeddings;
+    if (factor && !json_is_null(factor)) return DSM_OK;
+    if (r->kind != DSM_ROPE_YARN)
+        return dsm_fail(err, DSM_EFORMAT, "%s: rope_scaling.factor: missing for type %s", what,
+                        rope_names[r->kind]);
+    r->factor = (double)c->max_position_embeddings / (double)r->original_max_position_embeddings;
+    return DSM_OK;
+}
+
+static dsm_status read_scaling(dsm_model_config *c, const json_t *o, const char *what, dsm_err *err)
+{
+    int kind = DSM_ROPE_DEFAULT, n = (int)COUNT(rope_names);
+    DSM_TRY(read_choice(o, "type", rope_names, n, &kind, what, err));
+    DSM_TRY(read_choice(o, "rope_type", rope_names, n, &kind, what, err));
+    DSM_TRY(read_rope_fixed(o, what, err));
+    c->rope.kind = (dsm_rope_kind)kind;
+    for (size_t i = 0; i < COUNT(rope_keys); i++) {
+        const rope_key *key = &rope_keys[i];
+        void *field = (char *)&c->rope + key->field;
+        if (!(key->kinds >> kind & 1)) continue;
+        if (key->is_int)
+            DSM_TRY(dsm_json_int(o, key->name, 1, ANY_INT, field, what, err));
+        else
+            DSM_TRY(dsm_json_real(o, key->name, field, what, err));
+    }
+    return derive_rope(c, o, what, err);
+}
+
+/* rope_scaling, where it is an object; else transformers 5's rope_parameters. */
+static dsm_status read_rope(dsm_model_config *c, const json_t *o, const char *what, dsm_err *err)
+{
+    static const char *const keys[] = {"rope_parameters", "rope_scaling"};
+    const json_t *scaling = NULL;
+    DSM_TRY(read_rope_fixed(o, what, err));
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        const json_t *v = json_object_get(o, keys[i]);
+        if (!v || json_is_null(v)) continue;
+        if (!json_is_object(v))
+            return dsm_fail(err, DSM_EFORMAT, "%s: %s: found %s, expected an object or null", what,
+                            keys[i], dsm_json_type_name(v));
+        DSM_TRY(dsm_json_real(v, "rope_theta", &c->rope_theta, what, err));
+        scaling = v;
+    }
+    return scaling ? read_scaling(c, scaling, what, err) : DSM_OK;
+}
+
+/* Block-scaled FP8 (DeepSeek-V3) is the one quantisation of safetensors that is read. */
+static dsm_status read_quantization(dsm_model_config *c, const json_t *o, const char *what,
+                                    dsm_err *err)
+{
+    const json_t *q = json_object_get(o, "quantization_config");
+    if (!q || json_is_null(q)) return DSM_OK;
+    if (!json_is_object(q))
+        return dsm_fail(err, DSM_EFORMAT, "%s: quantization_config: found %s, expected an object",
+                        what, dsm_json_type_name(q));
+    DSM_TRY(read_fixed(q, "quant_method", "fp8", what, err));
+    DSM_TRY(read_fixed(q, "fmt", "e4m3", what, err));
+    const json_t *block = json_object_get(q, "weight_block_size");
+    json_int_t rows = json_integer_value(json_array_get(block, 0));
+    json_int_t cols = json_integer_value(json_array_get(block, 1));
+    if (json_array_size(block) != 2 || rows < 1 || cols < 1 || rows > INT32_MAX || cols > INT32_MAX)
+        return dsm_fail(err, DSM_EFORMAT,
+                        "%s: quantization_config.weight_block_size: expected two sizes of a block",
+                        what);
+    c->fp8_block_rows = rows;
+    c->fp8_block_cols = cols;
+    return DSM_OK;
 }
 
 static dsm_status reject_unknown(const json_t *own, const char *what, dsm_err *err)
@@ -264,7 +371,7 @@ static dsm_status read_router(dsm_model_config *c, const json_t *o, const json_t
     const char *routers[DSM_N_ROUTERS];
     for (int i = 0; i < DSM_N_ROUTERS; i++)
         routers[i] = dsm_router_of((dsm_router_kind)i)->name;
-    int scoring = DSM_ROUTER_SOFTMAX;
+    int scoring = c->router; /* the family's */
     DSM_TRY(read_choice(o, "scoring_func", routers, 2, &scoring, what, err));
     int router = scoring;
     DSM_TRY(read_choice(own, "router", routers, DSM_N_ROUTERS, &router, what, err));
@@ -279,7 +386,7 @@ static dsm_status read_router(dsm_model_config *c, const json_t *o, const json_t
 static dsm_status read_own(dsm_model_config *c, const json_t *o, const char *what, dsm_err *err)
 {
     const json_t *own = json_object_get(o, "dsmoe");
-    int bias = DSM_BIAS_NONE, hash = DSM_HASH_RANDOM;
+    int bias = c->bias, hash = c->hash;
     if (own && !json_is_object(own))
         return dsm_fail(err, DSM_EFORMAT, "%s: dsmoe: found %s, expected an object", what,
                         dsm_json_type_name(own));
@@ -299,20 +406,29 @@ static dsm_status read_own(dsm_model_config *c, const json_t *o, const char *wha
     return DSM_OK;
 }
 
+static dsm_status read_topk_method(dsm_model_config *c, const json_t *o, const char *what,
+                                   dsm_err *err)
+{
+    int method = c->topk_method;
+    DSM_TRY(read_choice(o, "topk_method", topk_names, (int)COUNT(topk_names), &method, what, err));
+    c->topk_method = method > DSM_TOPK_NOAUX_TC ? DSM_TOPK_GREEDY : (dsm_topk_method)method;
+    return DSM_OK;
+}
+
 static dsm_status read_object(dsm_model_config *c, const json_t *o, const char *what, dsm_err *err)
 {
-    dsm_model_config_defaults(c);
     DSM_TRY(read_family(c, o, what, err));
-    bool moe = families[family_of(c->model_type)].moe;
-    DSM_TRY(read_table(c, o, moe, what, err));
+    unsigned family = dsm_family_of(c->model_type)->bit;
+    DSM_TRY(read_table(c, o, family, what, err));
     DSM_TRY(derive_defaults(c, o, what, err));
     DSM_TRY(read_token(o, "bos_token_id", &c->bos_token_id, what, err));
     DSM_TRY(read_token(o, "eos_token_id", &c->eos_token_id, what, err));
     DSM_TRY(read_token(o, "pad_token_id", &c->pad_token_id, what, err));
     DSM_TRY(read_fixed(o, "hidden_act", "silu", what, err));
     DSM_TRY(read_rope(c, o, what, err));
-    if (moe) {
-        DSM_TRY(read_fixed(o, "topk_method", "greedy", what, err));
+    DSM_TRY(read_quantization(c, o, what, err));
+    if (family & MOE) {
+        DSM_TRY(read_topk_method(c, o, what, err));
         DSM_TRY(read_own(c, o, what, err));
     }
     return dsm_model_config_check(c, what, err);
@@ -332,22 +448,53 @@ dsm_status dsm_model_config_read(dsm_model_config *c, const char *path, dsm_err 
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
-static void write_table(json_t *o, const dsm_model_config *c, bool moe)
+static json_t *int_value(const int_key *key, const dsm_model_config *c)
 {
-    for (size_t i = 0; i < COUNT(int_keys); i++) {
-        int64_t v = *(const int64_t *)at_const(c, int_keys[i].field);
-        if (moe || int_keys[i].family == ALL)
-            json_object_set_new(o, int_keys[i].name,
-                                v == 0 && int_keys[i].zero_is_null ? json_null() : json_integer(v));
-    }
+    int64_t v = *(const int64_t *)at_const(c, key->field);
+    return v == 0 && key->null == ZERO_NULL ? json_null() : json_integer(v);
+}
+
+static void write_table(json_t *o, const dsm_model_config *c, unsigned family)
+{
+    for (size_t i = 0; i < COUNT(int_keys); i++)
+        if (int_keys[i].families & family)
+            json_object_set_new(o, int_keys[i].name, int_value(&int_keys[i], c));
     for (size_t i = 0; i < COUNT(real_keys); i++)
-        if (moe || real_keys[i].family == ALL)
+        if (real_keys[i].families & family)
             json_object_set_new(o, real_keys[i].name,
                                 json_real(*(const double *)at_const(c, real_keys[i].field)));
     for (size_t i = 0; i < COUNT(bool_keys); i++)
-        if (moe || bool_keys[i].family == ALL)
+        if (bool_keys[i].families & family)
             json_object_set_new(o, bool_keys[i].name,
                                 json_boolean(*(const bool *)at_const(c, bool_keys[i].field)));
+}
+
+/* The keys of the kind, under its old name ("type") and its new one. */
+static json_t *scaling_object(const dsm_rope_scaling *r)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "rope_type", json_string(rope_names[r->kind]));
+    if (r->kind != DSM_ROPE_DEFAULT)
+        json_object_set_new(o, "type", json_string(rope_names[r->kind]));
+    for (size_t i = 0; i < COUNT(rope_keys); i++) {
+        const rope_key *key = &rope_keys[i];
+        const void *field = (const char *)r + key->field;
+        if (!(key->kinds >> r->kind & 1)) continue;
+        if (key->is_int)
+            json_object_set_new(o, key->name, json_integer(*(const int64_t *)field));
+        else if (!key->optional || *(const double *)field != 0)
+            json_object_set_new(o, key->name, json_real(*(const double *)field));
+    }
+    return o;
+}
+
+static void write_rope(json_t *o, const dsm_model_config *c)
+{
+    json_t *v5 = scaling_object(&c->rope);
+    bool scaled = c->rope.kind != DSM_ROPE_DEFAULT;
+    json_object_set_new(o, "rope_scaling", scaled ? json_copy(v5) : json_null());
+    json_object_set_new(v5, "rope_theta", json_real(c->rope_theta));
+    json_object_set_new(o, "rope_parameters", v5);
 }
 
 static void write_token(json_t *o, const char *key, int64_t id)
@@ -379,20 +526,36 @@ static const char *torch_name(const char *dtype)
     return strcmp(dtype, "f64") == 0 ? "float64" : "float32";
 }
 
+/* What only some families have, and is not in the tables. */
+static void write_family(json_t *o, const dsm_model_config *c, unsigned family)
+{
+    if (family & MOE) {
+        bool sigmoid = c->router == DSM_ROUTER_SIGMOID;
+        if (c->n_routed_experts == 0 && c->n_shared_experts == 0) /* null: every layer is dense */
+            json_object_set_new(o, "n_routed_experts", json_null());
+        json_object_set_new(o, "scoring_func", json_string(sigmoid ? "sigmoid" : "softmax"));
+        write_own(o, c);
+    }
+    if (family & MLA) {
+        json_object_set_new(o, "topk_method", json_string(topk_names[c->topk_method]));
+        json_object_set_new(o, "ep_size", json_integer(1));
+    }
+    if (family & V3) json_object_set_new(o, "num_nextn_predict_layers", json_integer(0));
+}
+
 dsm_status dsm_model_config_write(const dsm_model_config *c, const char *path, const char *dtype,
                                   dsm_err *err)
 {
-    size_t family = family_of(c->model_type);
-    if (family == COUNT(families))
-        return dsm_fail(err, DSM_EFORMAT, "%s: model_type: found %s, expected llama or deepseek",
-                        path, c->model_type);
-    bool moe = families[family].moe;
+    const dsm_family *family = dsm_family_of(c->model_type);
+    if (!family)
+        return dsm_fail(err, DSM_EFORMAT, "%s: model_type: found %s, expected %s", path,
+                        c->model_type, dsm_family_names());
     json_t *o = json_object();
-    json_object_set_new(o, "architectures", json_pack("[s]", families[family].architecture));
+    json_object_set_new(o, "architectures", json_pack("[s]", family->architecture));
     json_object_set_new(o, "model_type", json_string(c->model_type));
-    write_table(o, c, moe);
+    write_table(o, c, family->bit);
+    write_rope(o, c);
     json_object_set_new(o, "hidden_act", json_string("silu"));
-    json_object_set_new(o, "rope_scaling", json_null());
     json_object_set_new(o, "attention_dropout", json_real(0.0));
     json_object_set_new(o, "pretraining_tp", json_integer(1));
     json_object_set_new(o, "use_cache", json_true());
@@ -401,13 +564,7 @@ dsm_status dsm_model_config_write(const dsm_model_config *c, const char *path, c
     write_token(o, "pad_token_id", c->pad_token_id);
     json_object_set_new(o, "torch_dtype", json_string(torch_name(dtype)));
     json_object_set_new(o, "dtype", json_string(torch_name(dtype)));
-    if (moe) {
-        bool sigmoid = c->router == DSM_ROUTER_SIGMOID;
-        if (c->n_routed_experts == 0 && c->n_shared_experts == 0) /* null: every layer is dense */
-            json_object_set_new(o, "n_routed_experts", json_null());
-        json_object_set_new(o, "scoring_func", json_string(sigmoid ? "sigmoid" : "softmax"));
-        write_own(o, c);
-    }
+    write_family(o, c, family->bit);
     dsm_status status = dsm_json_write(o, path, err);
     json_decref(o);
     return status;

@@ -2,6 +2,7 @@
 /* What a model's shape may be. Reading and writing config.json is formats/hf_config.c. */
 #include "dsmoe/config.h"
 
+#include "model/family.h"
 #include "model/router.h"
 
 #include <string.h>
@@ -28,6 +29,13 @@ void dsm_model_config_defaults(dsm_model_config *c)
         .seq_aux = true,
         .rms_norm_eps = 1e-6,
         .rope_theta = 10000.0,
+        .rope_interleave = true,
+        .rope = {.factor = 1,
+                 .beta_fast = 32,
+                 .beta_slow = 1,
+                 .mscale = 1,
+                 .low_freq_factor = 1,
+                 .high_freq_factor = 4},
         .initializer_range = 0.02,
         .bos_token_id = 100000,
         .eos_token_id = 100001,
@@ -38,11 +46,53 @@ void dsm_model_config_defaults(dsm_model_config *c)
     };
 }
 
+dsm_status dsm_model_config_defaults_of(dsm_model_config *c, const char *model_type,
+                                        const char *what, dsm_err *err)
+{
+    const dsm_family *family = dsm_family_of(model_type);
+    dsm_model_config_defaults(c);
+    if (!family)
+        return dsm_fail(err, DSM_EFORMAT, "%s: model_type: found %.40s, expected %s", what,
+                        model_type, dsm_family_names());
+    strcpy(c->model_type, family->model_type);
+    if (family->defaults) family->defaults(c);
+    return DSM_OK;
+}
+
+/* --- derived sizes ----------------------------------------------------------------------- */
+
 bool dsm_model_config_is_moe(const dsm_model_config *c, int64_t l)
 {
     bool any = c->n_routed_experts > 0 || c->n_shared_experts > 0;
     return any && l >= c->first_k_dense_replace && l % c->moe_layer_freq == 0;
 }
+
+bool dsm_model_config_is_mla(const dsm_model_config *c)
+{
+    return c->kv_lora_rank > 0;
+}
+
+int64_t dsm_model_config_v_dim(const dsm_model_config *c)
+{
+    return dsm_model_config_is_mla(c) ? c->v_head_dim : c->head_dim;
+}
+
+int64_t dsm_model_config_rope_dim(const dsm_model_config *c)
+{
+    return dsm_model_config_is_mla(c) ? c->qk_rope_head_dim : c->head_dim;
+}
+
+int64_t dsm_model_config_q_width(const dsm_model_config *c)
+{
+    return c->num_attention_heads * c->head_dim;
+}
+
+int64_t dsm_model_config_o_width(const dsm_model_config *c)
+{
+    return c->num_attention_heads * dsm_model_config_v_dim(c);
+}
+
+/* --- checks ------------------------------------------------------------------------------ */
 
 /* One size, its key, and the range that makes sense. */
 typedef struct size_rule {
@@ -60,17 +110,57 @@ static dsm_status check_sizes(const size_rule *rules, size_t n, const char *what
     return DSM_OK;
 }
 
-static dsm_status check_attention(const dsm_model_config *c, const char *what, dsm_err *err)
+static dsm_status check_latents(const dsm_model_config *c, const char *what, dsm_err *err)
 {
+    const size_rule rules[] = {
+        {"kv_lora_rank", c->kv_lora_rank, 1, SIZE_LIMIT},
+        {"q_lora_rank", c->q_lora_rank, 0, SIZE_LIMIT},
+        {"qk_nope_head_dim", c->qk_nope_head_dim, 1, 32768},
+        {"qk_rope_head_dim", c->qk_rope_head_dim, 1, 32768},
+        {"v_head_dim", c->v_head_dim, 1, 65536},
+        {"head_dim", c->head_dim, c->qk_nope_head_dim + c->qk_rope_head_dim,
+         c->qk_nope_head_dim + c->qk_rope_head_dim},
+        {"num_key_value_heads", c->num_key_value_heads, c->num_attention_heads,
+         c->num_attention_heads},
+    };
+    return check_sizes(rules, sizeof rules / sizeof *rules, what, err);
+}
+
+static dsm_status check_attention(const dsm_model_config *c, const dsm_family *family,
+                                  const char *what, dsm_err *err)
+{
+    bool latent = family->bit & DSM_FAMILY_MLA;
+    if (!latent && c->kv_lora_rank != 0)
+        return dsm_fail(err, DSM_ESHAPE, "%s: kv_lora_rank: found %lld, expected none for %s", what,
+                        (long long)c->kv_lora_rank, family->model_type);
+    if (latent) DSM_TRY(check_latents(c, what, err));
     if (c->num_attention_heads % c->num_key_value_heads != 0)
         return dsm_fail(err, DSM_ESHAPE,
                         "%s: num_key_value_heads: found %lld, expected a divisor of "
                         "num_attention_heads %lld",
                         what, (long long)c->num_key_value_heads, (long long)c->num_attention_heads);
-    if (c->head_dim % 2 != 0)
-        return dsm_fail(err, DSM_ESHAPE,
-                        "%s: head_dim: found %lld, expected an even number (rotary pairs)", what,
-                        (long long)c->head_dim);
+    if (dsm_model_config_rope_dim(c) % 2 != 0)
+        return dsm_fail(
+            err, DSM_ESHAPE, "%s: %s: found %lld, expected an even number (rotary pairs)", what,
+            latent ? "qk_rope_head_dim" : "head_dim", (long long)dsm_model_config_rope_dim(c));
+    return DSM_OK;
+}
+
+/* Sizes and factors of the kinds of scaling that use them. */
+static dsm_status check_rope(const dsm_model_config *c, const char *what, dsm_err *err)
+{
+    const dsm_rope_scaling *r = &c->rope;
+    bool banded = r->kind == DSM_ROPE_YARN || r->kind == DSM_ROPE_LLAMA3;
+    const char *wrong = NULL;
+    if (r->kind == DSM_ROPE_DEFAULT) return DSM_OK;
+    if (r->kind != DSM_ROPE_LINEAR && r->original_max_position_embeddings < 1)
+        wrong = "original_max_position_embeddings: expected >= 1";
+    if (r->kind == DSM_ROPE_DYNAMIC && dsm_model_config_rope_dim(c) < 4)
+        wrong = "type dynamic: expected at least two rotary pairs";
+    if (banded && c->rope_theta <= 1.0) wrong = "rope_theta: expected above 1";
+    if (r->kind == DSM_ROPE_LLAMA3 && !(r->high_freq_factor > r->low_freq_factor))
+        wrong = "high_freq_factor: expected above low_freq_factor";
+    if (wrong) return dsm_fail(err, DSM_ESHAPE, "%s: rope_scaling: %s", what, wrong);
     return DSM_OK;
 }
 
@@ -85,6 +175,14 @@ static dsm_status check_reals(const dsm_model_config *c, const char *what, dsm_e
         {"initializer_range", c->initializer_range, 0.0, 100.0},
         {"aux_loss_alpha", c->aux_loss_alpha, 0.0, 100.0},
         {"routed_scaling_factor", c->routed_scaling_factor, 1e-6, 1e6},
+        {"rope_scaling.factor", c->rope.factor, 1.0, 1e6},
+        {"rope_scaling.beta_fast", c->rope.beta_fast, 1e-6, 1e6},
+        {"rope_scaling.beta_slow", c->rope.beta_slow, 1e-6, 1e6},
+        {"rope_scaling.mscale", c->rope.mscale, 0.0, 1e3},
+        {"rope_scaling.mscale_all_dim", c->rope.mscale_all_dim, 0.0, 1e3},
+        {"rope_scaling.attention_factor", c->rope.attention_factor, 0.0, 1e3},
+        {"rope_scaling.low_freq_factor", c->rope.low_freq_factor, 1e-6, 1e6},
+        {"rope_scaling.high_freq_factor", c->rope.high_freq_factor, 1e-6, 1e6},
         {"dsmoe.capacity_factor", c->capacity_factor, 0.0, 1e6},
         {"dsmoe.jitter", c->jitter, 0.0, 0.999},
     };
@@ -117,7 +215,51 @@ static dsm_status check_options(const dsm_model_config *c, const char *what, dsm
     return DSM_OK;
 }
 
-static dsm_status check_experts(const dsm_model_config *c, const char *what, dsm_err *err)
+/* Groups of equal size, enough experts in those kept, and what sums two experts has two. */
+static dsm_status check_group_sizes(const dsm_model_config *c, const char *what, dsm_err *err)
+{
+    int64_t E = c->n_routed_experts, K = c->num_experts_per_tok;
+    int64_t least = c->topk_method == DSM_TOPK_NOAUX_TC ? 2 : 1;
+    if (c->n_group < 1 || E % c->n_group != 0 || E / c->n_group < least)
+        return dsm_fail(err, DSM_ESHAPE,
+                        "%s: n_group: found %lld, expected a divisor of n_routed_experts %lld that "
+                        "leaves %lld or more experts in a group",
+                        what, (long long)c->n_group, (long long)E, (long long)least);
+    int64_t low = (K * c->n_group + E - 1) / E; /* groups that hold K experts */
+    if (c->topk_group < low || c->topk_group > c->n_group)
+        return dsm_fail(err, DSM_ESHAPE,
+                        "%s: topk_group: found %lld, expected %lld (enough for %lld experts) to "
+                        "n_group %lld",
+                        what, (long long)c->topk_group, (long long)low, (long long)K,
+                        (long long)c->n_group);
+    return DSM_OK;
+}
+
+/* A method, the router and the selection bias that it needs, and its groups. */
+static dsm_status check_topk_method(const dsm_model_config *c, const dsm_family *family,
+                                    const char *what, dsm_err *err)
+{
+    static const char *const names[] = {"greedy", "group_limited_greedy", "noaux_tc"};
+    bool steered = c->topk_method == DSM_TOPK_NOAUX_TC;
+    dsm_router_kind needed = steered ? DSM_ROUTER_SIGMOID : DSM_ROUTER_SOFTMAX;
+    const char *name = names[c->topk_method];
+    if (!(family->topk_methods >> c->topk_method & 1))
+        return dsm_fail(err, DSM_EFORMAT, "%s: topk_method: found %s, which %s does not have", what,
+                        name, family->model_type);
+    if (c->topk_method == DSM_TOPK_GREEDY) return DSM_OK;
+    if (c->router != needed)
+        return dsm_fail(err, DSM_EFORMAT,
+                        "%s: scoring_func: found %s, expected %s for topk_method %s", what,
+                        dsm_router_of(c->router)->name, dsm_router_of(needed)->name, name);
+    if (c->bias != (steered ? DSM_BIAS_ADDITIVE : DSM_BIAS_NONE))
+        return dsm_fail(err, DSM_EFORMAT,
+                        "%s: dsmoe.selection_bias: expected %s for topk_method %s", what,
+                        steered ? "additive" : "none", name);
+    return check_group_sizes(c, what, err);
+}
+
+static dsm_status check_experts(const dsm_model_config *c, const dsm_family *family,
+                                const char *what, dsm_err *err)
 {
     if (c->n_routed_experts == 0) return DSM_OK;
     if (c->num_experts_per_tok < 1 || c->num_experts_per_tok > c->n_routed_experts)
@@ -129,11 +271,13 @@ static dsm_status check_experts(const dsm_model_config *c, const char *what, dsm
                         "%s: num_experts_per_tok: found %lld, expected %lld for router %s", what,
                         (long long)c->num_experts_per_tok, (long long)dsm_router_picks(c),
                         dsm_router_of(c->router)->name);
+    DSM_TRY(check_topk_method(c, family, what, err));
     return check_options(c, what, err);
 }
 
 dsm_status dsm_model_config_check(const dsm_model_config *c, const char *what, dsm_err *err)
 {
+    const dsm_family *family = dsm_family_of(c->model_type);
     const size_rule rules[] = {
         {"vocab_size", c->vocab_size, 1, SIZE_LIMIT},
         {"hidden_size", c->hidden_size, 1, SIZE_LIMIT},
@@ -149,8 +293,12 @@ dsm_status dsm_model_config_check(const dsm_model_config *c, const char *what, d
         {"first_k_dense_replace", c->first_k_dense_replace, 0, 10000},
         {"moe_layer_freq", c->moe_layer_freq, 1, 10000},
     };
+    if (!family)
+        return dsm_fail(err, DSM_EFORMAT, "%s: model_type: found %.40s, expected %s", what,
+                        c->model_type, dsm_family_names());
     DSM_TRY(check_sizes(rules, sizeof rules / sizeof *rules, what, err));
-    DSM_TRY(check_attention(c, what, err));
+    DSM_TRY(check_attention(c, family, what, err));
     DSM_TRY(check_reals(c, what, err));
-    return check_experts(c, what, err);
+    DSM_TRY(check_rope(c, what, err));
+    return check_experts(c, family, what, err);
 }

@@ -448,6 +448,9 @@ dsm_status dsm_model_create(dsm_model **out, const dsm_model_config *c, unsigned
 {
     *out = NULL;
     DSM_TRY(dsm_model_config_check(c, "model", err));
+    if (dsm_model_config_is_mla(c))
+        return dsm_fail(err, DSM_EFORMAT, "model: latent attention (%s) cannot be run yet",
+                        c->model_type);
     dsm_model *m = calloc(1, sizeof *m);
     if (!m) return dsm_fail(err, DSM_ENOMEM, "model: out of memory");
     m->config = *c;

@@ -27,7 +27,7 @@ $ echo '{"model_type": "llama", "hidden_size": 100, "num_attention_heads": 3}' >
 exit 1
 
 $ echo '{"model_type": "mamba"}' > c.json; dsmoe plan c.json
-2> dsmoe plan: c.json: model_type: found mamba, expected llama or deepseek
+2> dsmoe plan: c.json: model_type: found mamba, expected llama, deepseek, deepseek_v2 or deepseek_v3
 exit 1
 
 $ echo '{"model_type": "llama",' > c.json; dsmoe plan c.json
