@@ -137,9 +137,13 @@ static void run_linear_weight(const bench *b, const void *ctx)
     b->kernels.linear_weight(&b->x, &((const linear_ctx *)ctx)->op);
 }
 
+/* Which operand is read through a row map: tokens go to experts, their gradients come from tokens.
+ */
+typedef enum row_map { NO_MAP, MAP_X, MAP_DY } row_map;
+
 /* x in buffer 0, y in 1, weights in 2, dx in 3, dw in 4. */
 static void make_linear(const bench *b, linear_ctx *c, int groups, int64_t rows, int64_t N,
-                        int64_t K, bool mapped)
+                        int64_t K, row_map map)
 {
     for (int g = 0; g < groups; g++) {
         c->begin[g + 1] = (int32_t)(rows * (g + 1) / groups);
@@ -153,16 +157,17 @@ static void make_linear(const bench *b, linear_ctx *c, int groups, int64_t rows,
                          .w = c->w,
                          .x = b->buf[0],
                          .x_rs = K,
-                         .x_rows = mapped ? b->id : NULL,
+                         .x_rows = map == MAP_X ? b->id : NULL,
                          .y = b->buf[1],
                          .y_rs = N,
+                         .dy_rows = map == MAP_DY ? b->id : NULL,
                          .dx = b->buf[3],
                          .dx_rs = K,
                          .dw = c->dw};
 }
 
 static void measure_linear(bench *b, const char *what, int groups, int64_t rows, int64_t N,
-                           int64_t K, bool mapped)
+                           int64_t K, row_map map)
 {
     static const struct {
         int slot;
@@ -172,7 +177,7 @@ static void measure_linear(bench *b, const char *what, int groups, int64_t rows,
                 {DSM_SLOT_linear_weight, run_linear_weight}};
     linear_ctx c = {0};
     char label[64];
-    make_linear(b, &c, groups, rows, N, K, mapped);
+    make_linear(b, &c, groups, rows, N, K, map);
     snprintf(label, sizeof label, "%s %dx%d N=%d K=%d", what, groups, (int)(rows / groups), (int)N,
              (int)K);
     const double flops = 2.0 * (double)(rows * N) * (double)K,
@@ -189,17 +194,17 @@ static void measure_linears(bench *b)
 {
     const shape *s = &b->s;
     int E = (int)s->E, K = (int)s->K;
-    measure_linear(b, "experts up", E, s->tokens * s->K, s->F, s->D, true);
-    measure_linear(b, "experts down", E, s->tokens * s->K, s->D, s->F, false);
-    measure_linear(b, "experts up", E, s->E * FEW_TOKENS, s->F, s->D, true);
-    measure_linear(b, "experts down", E, s->E * FEW_TOKENS, s->D, s->F, false);
-    measure_linear(b, "projection", 1, s->tokens, s->D, s->D, false);
-    measure_linear(b, "dense up", 1, s->tokens, s->dense_F, s->D, false);
-    measure_linear(b, "dense down", 1, s->tokens, s->D, s->dense_F, false);
-    measure_linear(b, "head", 1, HEAD_ROWS, s->V, s->D, false);
-    measure_linear(b, "router", 1, s->tokens, s->E, s->D, false);
-    measure_linear(b, "decode head", 1, 1, s->V, s->D, false);
-    measure_linear(b, "decode experts", K, K, s->F, s->D, true);
+    measure_linear(b, "experts up", E, s->tokens * s->K, s->F, s->D, MAP_X);
+    measure_linear(b, "experts down", E, s->tokens * s->K, s->D, s->F, MAP_DY);
+    measure_linear(b, "experts up", E, s->E * FEW_TOKENS, s->F, s->D, MAP_X);
+    measure_linear(b, "experts down", E, s->E * FEW_TOKENS, s->D, s->F, MAP_DY);
+    measure_linear(b, "projection", 1, s->tokens, s->D, s->D, NO_MAP);
+    measure_linear(b, "dense up", 1, s->tokens, s->dense_F, s->D, NO_MAP);
+    measure_linear(b, "dense down", 1, s->tokens, s->D, s->dense_F, NO_MAP);
+    measure_linear(b, "head", 1, HEAD_ROWS, s->V, s->D, NO_MAP);
+    measure_linear(b, "router", 1, s->tokens, s->E, s->D, NO_MAP);
+    measure_linear(b, "decode head", 1, 1, s->V, s->D, NO_MAP);
+    measure_linear(b, "decode experts", K, K, s->F, s->D, MAP_X);
 }
 
 /* ---- attention ------------------------------------------------------------------------------ */

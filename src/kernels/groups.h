@@ -5,10 +5,16 @@
 
 #include "kernels/kernels.h"
 
-/* Row r of x, through the map if there is one. */
+/* Row r of x, through its map if there is one. */
 static inline const dsm_real *dsm_x_row(const dsm_linear *op, int64_t r)
 {
     return op->x + (op->x_rows ? op->x_rows[r] : r) * op->x_rs;
+}
+
+/* The same of dy. */
+static inline const dsm_real *dsm_dy_row(const dsm_linear *op, int64_t r)
+{
+    return op->y + (op->dy_rows ? op->dy_rows[r] : r) * op->y_rs;
 }
 
 /* Blocks of block_m rows of all groups under one numbering without a table: group g starts at

@@ -31,8 +31,8 @@ typedef struct dsm_mat {
  * A plain linear map is n_groups = 1. Experts are groups, tokens sorted by expert are rows.
  *
  *   forward   y  (R, N)      y[r]  (=|+=) x[x_rows[r]] · w[g]ᵀ
- *   input     dx (R, K)      dx[r] (=|+=) dy[r] · w[g]
- *   weight    dw[g] (N, K)   dw[g] (=|+=) Σ_r dy[r]ᵀ · x[x_rows[r]]   (zero for no rows)
+ *   input     dx (R, K)      dx[r] (=|+=) dy[dy_rows[r]] · w[g]
+ *   weight    dw[g] (N, K)   dw[g] (=|+=) Σ_r dy[dy_rows[r]]ᵀ · x[x_rows[r]]   (zero for no rows)
  */
 typedef struct dsm_linear {
     int n_groups;
@@ -44,7 +44,8 @@ typedef struct dsm_linear {
     const int32_t *x_rows; /* (R) which row of x; NULL: r itself */
     dsm_real *y;           /* forward: out (R, N); input, weight: dy, read only */
     int64_t y_rs;
-    dsm_real *dx; /* input: out (R, K) */
+    const int32_t *dy_rows; /* (R) which row of dy; NULL: r itself */
+    dsm_real *dx;           /* input: out (R, K) */
     int64_t dx_rs;
     dsm_real *const *dw; /* (G) weight: (N, K), row stride K */
     bool accumulate;     /* forward and input: += instead of = */

@@ -90,6 +90,7 @@ void dsm_ffn_backward(const dsm_ctx *c, const dsm_ffn_params *p, const dsm_ffn_a
     dsm_real *g = s->gu, *u = s->gu + p->F;
     if (s->again) inner_forward(c, &in);
     down.dx = s->act;
+    down.dy_rows = at->rows;
     down.first = c->first_gradients;
     c->k->linear_input(c->exec, &down);
     c->k->swiglu_bwd(c->exec, g, u, at->dgate, s->act, g, u, 2 * p->F, at->gate,

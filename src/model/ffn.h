@@ -7,7 +7,8 @@
 #include "model/ctx.h"
 
 /* Which rows go where: rows begin[g] … begin[g+1]-1 of the group's buffers belong to group g, read
- * row rows[r] of x (r itself if rows is NULL) and weigh gate[r] (1 if gate is NULL). */
+ * row rows[r] of x and, in backward, of dy (r itself if rows is NULL) and weigh gate[r] (1 if gate
+ * is NULL). */
 typedef struct dsm_rows {
     int n_groups;
     const int32_t *begin; /* (n_groups + 1) */
@@ -30,8 +31,7 @@ dsm_ffn_act dsm_ffn_carve(dsm_arena *a, int64_t R, int64_t F, bool keep, const d
 void dsm_ffn_forward(const dsm_ctx *c, const dsm_ffn_params *p, const dsm_ffn_act *s,
                      const dsm_rows *at, dsm_real *y, bool accumulate, const dsm_real *x);
 
-/* dx (R, D) = per row of the groups: not yet summed over the rows that read one x. dx may be the
- * memory of dy. */
+/* dx (R, D) = per row of the groups: not yet summed over the rows that read one x. */
 void dsm_ffn_backward(const dsm_ctx *c, const dsm_ffn_params *p, const dsm_ffn_act *s,
                       const dsm_rows *at, dsm_real *dx, bool accumulate, const dsm_real *dy,
                       const dsm_real *x);

@@ -163,13 +163,9 @@ static void experts_backward(const dsm_ctx *c, const dsm_moe_params *p, const ds
                              const dsm_real *x)
 {
     dsm_rows at = expert_rows(s, w);
-    int64_t D = p->experts.D;
-    const dsm_mat table = {dy, DSM_REAL_DTYPE, c->R, D};
-    c->k->gather(c->exec, w->rows, &table, at.rows, at.begin[at.n_groups]);
-    dsm_lap(c, DSM_PART_DISPATCH);
-    dsm_ffn_backward(c, &p->experts, &s->experts, &at, w->rows, false, w->rows, x);
+    dsm_ffn_backward(c, &p->experts, &s->experts, &at, w->rows, false, dy, x);
     dsm_lap(c, DSM_PART_EXPERTS);
-    c->k->combine(c->exec, dx, w->rows, s->dispatch.pos, c->R, s->route.K, D);
+    c->k->combine(c->exec, dx, w->rows, s->dispatch.pos, c->R, s->route.K, p->experts.D);
     dsm_dispatch_unsort(&s->dispatch, &s->route, w->dgate, w->drow_gate);
     dsm_lap(c, DSM_PART_DISPATCH);
 }

@@ -79,6 +79,14 @@ static int64_t make_ctx(ctx *c, const shape *s)
     return R;
 }
 
+/* dy of more rows than R, and which of them each row takes. */
+static void make_dy(ctx *c, const shape *s, int64_t R)
+{
+    const int64_t pool = R + 2;
+    c->op.y = lab_random(pool * c->op.y_rs, 1, 6);
+    c->op.dy_rows = s->mapped ? lab_random_int(R, pool, 7) : NULL;
+}
+
 static void name_case(lab_case *c, const shape *s)
 {
     int at = snprintf(c->shape, sizeof c->shape, "N=%d K=%d pad=%d map=%d acc=%d %s rows=", (int)s->N,
@@ -136,7 +144,7 @@ static void test_input(void **state)
         const shape *s = &shapes[i];
         ctx c = {0};
         int64_t R = make_ctx(&c, s), n = R * c.op.dx_rs;
-        c.op.y = lab_random(R * c.op.y_rs, 1, 6);
+        make_dy(&c, s, R);
         lab_case k = {.op = "linear_input", .run = run_input, .ctx = &c, .n_out = 1};
         k.out[0] = (lab_out){"dx", n, s->accumulate ? lab_random(n, 1, 5) : NULL,
                              lab_sum_tol(s->N, 1), 0, false};
@@ -153,7 +161,7 @@ static void test_weight(void **state)
         const shape *s = &shapes[i];
         ctx c = {0};
         int64_t R = make_ctx(&c, s), n = s->n_groups * s->N * s->K;
-        c.op.y = lab_random(R * c.op.y_rs, 1, 6);
+        make_dy(&c, s, R);
         lab_case k = {.op = "linear_weight", .run = run_weight, .ctx = &c, .n_out = 1};
         k.out[0] = (lab_out){"dw", n, s->accumulate ? lab_random(n, 1, 5) : NULL,
                              lab_sum_tol(R, 1), 0, false};

@@ -2,13 +2,12 @@
 /* Grouped linear maps and their two gradients, as three sums.
  *
  *   forward  y[r][n]     = Σ_k x[row(r)][k] · w[g][n][k]
- *   input    dx[r][k]    = Σ_n dy[r][n]     · w[g][n][k]
- *   weight   dw[g][n][k] (=|+=) Σ_r dy[r][n]    · x[row(r)][k]       r over the rows of group g
+ *   input    dx[r][k]    = Σ_n dy[row(r)][n] · w[g][n][k]
+ *   weight   dw[g][n][k] (=|+=) Σ_r dy[row(r)][n] · x[row(r)][k]       r over the rows of group g
  *
  * Items are rows (forward, input) or rows of a weight (weight). */
 #include "kernels/groups.h"
 #include "kernels/variant.h"
-
 
 enum { PIECE = 256 }; /* weights of another dtype are converted this many at a time */
 
@@ -70,7 +69,7 @@ static void input_row(void *arg, int64_t r, int worker)
 {
     const dsm_linear *op = arg;
     const dsm_mat *w = &op->w[group_of(op, r)];
-    const dsm_real *dy = op->y + r * op->y_rs;
+    const dsm_real *dy = dsm_dy_row(op, r);
     (void)worker;
     for (int64_t k = 0; k < op->K; k += PIECE) {
         int64_t len = op->K - k < PIECE ? op->K - k : PIECE;
@@ -102,7 +101,7 @@ static void weight_row(void *arg, int64_t item, int worker)
         dsm_real *dw = op->dw[g] + n * op->K + k;
         dsm_acc sum[PIECE] = {0};
         for (int64_t r = op->begin[g]; r < op->begin[g + 1]; r++) {
-            dsm_acc dy = (dsm_acc)op->y[r * op->y_rs + n];
+            dsm_acc dy = (dsm_acc)dsm_dy_row(op, r)[n];
             const dsm_real *row = dsm_x_row(op, r) + k;
             DSM_SIMD
             for (int64_t j = 0; j < len; j++)

@@ -315,11 +315,11 @@ static void backward_block(const attn_job *a, const bwd_scratch *w, int64_t b, i
         score_grad_row(op, w->s + i * ROW, w->dp + i * ROW, seen(reach, i, n), row + i);
 
     pack_all(false, w->dout_rows, dout, op->out_rs, op->Dv, m);
-    TILE->pack_columns(w->columns, w->s, ROW, n, m);
+    TILE->pack_columns(w->columns, w->s, ROW, NULL, n, m);
     add_by_columns(op->dv + dsm_v_at(op, b, hk, j), op->v_rs, w->columns, w->dout_rows, n, op->Dv,
                    m, reach);
     pack_all(false, w->q_rows, q, op->q_rs, op->Dk, m);
-    TILE->pack_columns(w->columns, w->dp, ROW, n, m);
+    TILE->pack_columns(w->columns, w->dp, ROW, NULL, n, m);
     add_by_columns(op->dk + dsm_k_at(op, b, hk, j), op->k_rs, w->columns, w->q_rows, n, op->Dk, m,
                    reach);
     add_by_rows(op->dq + dsm_q_at(op, b, h, t.begin), op->q_rs, w->dp, ROW, w->k_rows, m, op->Dk, n,

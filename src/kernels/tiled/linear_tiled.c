@@ -52,7 +52,7 @@ typedef struct linear_item {
 
 static const float *a_row(const linear_job *j, int64_t r)
 {
-    return j->input ? j->op->y + r * j->op->y_rs : dsm_x_row(j->op, r);
+    return j->input ? dsm_dy_row(j->op, r) : dsm_x_row(j->op, r);
 }
 
 static float *c_row(const linear_job *j, int64_t r)
@@ -200,6 +200,13 @@ static void pack_x(const dsm_linear *op, dsm_range r, dsm_range columns, float *
                     r.end - r.begin);
 }
 
+static void pack_dy(const dsm_linear *op, dsm_range r, dsm_range columns, float *a)
+{
+    const float *dy = op->y + columns.begin + (op->dy_rows ? 0 : r.begin * op->y_rs);
+    TILE->pack_columns(a, dy, op->y_rs, op->dy_rows ? op->dy_rows + r.begin : NULL,
+                       columns.end - columns.begin, r.end - r.begin);
+}
+
 static void sweep_weight(const dsm_linear *op, float *dw, int64_t len, dsm_range n,
                          dsm_range columns, bool accumulate, const float *a, const float *panel)
 {
@@ -229,8 +236,7 @@ static void weight_run_item(void *arg, int64_t item, int worker)
     float *a = panel + WEIGHT_DEPTH * TILE->vectors * TILE->lanes;
     for (int64_t at = 0; at < R; at += step) {
         dsm_range r = {op->begin[g] + at, op->begin[g] + (at + step < R ? at + step : R)};
-        TILE->pack_columns(a, op->y + r.begin * op->y_rs + n.begin, op->y_rs, n.end - n.begin,
-                           r.end - r.begin);
+        pack_dy(op, r, n, a);
         for (int64_t p = first; p < last; p++) {
             dsm_range columns = dsm_panel(TILE, op->K, p);
             pack_x(op, r, columns, panel);

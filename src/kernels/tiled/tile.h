@@ -42,8 +42,9 @@ typedef struct dsm_tile {
     /* panel[k][j] = src[map[k]][j] for j < n (zero up to width), k < K; map NULL: k itself. */
     void (*pack_rows)(float *panel, int64_t width, const void *src, dsm_dtype t, int64_t rs,
                       const int32_t *map, int64_t n, int64_t K);
-    /* A by panel: for each `rows` columns of src (K, n), for each k, those columns. */
-    void (*pack_columns)(float *a, const float *src, int64_t rs, int64_t n, int64_t K);
+    /* A by panel: for each `rows` columns of src (K, n), for each k, those columns; map as above. */
+    void (*pack_columns)(float *a, const float *src, int64_t rs, const int32_t *map, int64_t n,
+                         int64_t K);
 
     /* Rows of n >= 1 elements, by an exp good to 2 ulp:
      *   row_max         the largest

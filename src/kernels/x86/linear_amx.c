@@ -43,7 +43,7 @@ typedef struct linear_job {
 
 static const float *a_row(const linear_job *j, int64_t r)
 {
-    return j->input ? j->op->y + r * j->op->y_rs : dsm_x_row(j->op, r);
+    return j->input ? dsm_dy_row(j->op, r) : dsm_x_row(j->op, r);
 }
 
 /* The longest cut of k into equal blocks of whole steps, at most `most`. */
@@ -207,7 +207,7 @@ static void add_rows(const dsm_linear *op, float *dw, dsm_range r, dsm_range n, 
     for (dsm_range part = n; part.begin < n.end; part.begin += TOGETHER) {
         part.end = part.begin + TOGETHER < n.end ? part.begin + TOGETHER : n.end;
         for (int64_t i = 0; i < len; i++)
-            dy[i] = op->y + (r.begin + i) * op->y_rs + part.begin;
+            dy[i] = dsm_dy_row(op, r.begin + i) + part.begin;
         pack_columns(a, step, dy, len, part.end - part.begin);
         sweep_weight(op, dw, part, k, len, accumulate, a, packed);
     }

@@ -258,29 +258,34 @@ static void pack_rows(float *panel, int64_t width, const void *src, dsm_dtype t,
         pack_rows_of(DSM_F16, panel, width, src, rs, map, n, K);
 }
 
-INLINE void pack_column_rows(int rows, float *a, const float *src, int64_t rs, int64_t n,
-                             int64_t step)
+/* Rows k … k + rows - 1 of src, each through the map if there is one. */
+INLINE void pack_column_rows(int rows, float *a, const float *src, int64_t rs, const int32_t *map,
+                             int64_t k, int64_t n, int64_t step)
 {
+    const float *row[PACK_ROWS];
     int64_t c = 0;
+    for (int r = 0; r < rows; r++)
+        row[r] = src + (map ? map[k + r] : k + r) * rs;
     for (; c + TILE_ROWS <= n; c += TILE_ROWS, a += step)
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++)
-            memcpy(a + r * TILE_ROWS, src + r * rs + c, TILE_ROWS * sizeof *a);
+            memcpy(a + r * TILE_ROWS, row[r] + c, TILE_ROWS * sizeof *a);
     for (int r = 0; r < rows; r++)
         for (int64_t i = 0; i < n - c; i++)
-            a[r * TILE_ROWS + i] = src[r * rs + c + i];
+            a[r * TILE_ROWS + i] = row[r][c + i];
 }
 
 /* A few rows at a time: the hardware sees rows coming and fetches ahead, and whole cache lines of
  * the panel are written at once. */
-static void pack_columns(float *a, const float *src, int64_t rs, int64_t n, int64_t K)
+static void pack_columns(float *a, const float *src, int64_t rs, const int32_t *map, int64_t n,
+                         int64_t K)
 {
     const int64_t step = K * TILE_ROWS;
     int64_t k = 0;
     for (; k + PACK_ROWS <= K; k += PACK_ROWS)
-        pack_column_rows(PACK_ROWS, a + k * TILE_ROWS, src + k * rs, rs, n, step);
+        pack_column_rows(PACK_ROWS, a + k * TILE_ROWS, src, rs, map, k, n, step);
     for (; k < K; k++)
-        pack_column_rows(1, a + k * TILE_ROWS, src + k * rs, rs, n, step);
+        pack_column_rows(1, a + k * TILE_ROWS, src, rs, map, k, n, step);
 }
 
 #endif
