@@ -18,6 +18,21 @@ DEEPSEEK = {
     "scoring_func": "softmax", "norm_topk_prob": False, "routed_scaling_factor": 1.0,
     "aux_loss_alpha": 0.0, "seq_aux": True,
 }
+LATENT = {
+    "num_attention_heads": 3, "num_key_value_heads": 3, "kv_lora_rank": 8, "q_lora_rank": None,
+    "qk_nope_head_dim": 6, "qk_rope_head_dim": 8, "v_head_dim": 5, "topk_method": "greedy",
+    "n_group": None, "topk_group": None,
+}
+V2 = {**DEEPSEEK, **LATENT, "architectures": ["DeepseekV2ForCausalLM"],
+      "model_type": "deepseek_v2"}
+V3 = {**DEEPSEEK, **LATENT, "architectures": ["DeepseekV3ForCausalLM"],
+      "model_type": "deepseek_v3", "scoring_func": "sigmoid", "topk_method": "noaux_tc",
+      "n_group": 4, "topk_group": 2, "norm_topk_prob": True, "routed_scaling_factor": 2.5,
+      "q_lora_rank": 7, "num_experts_per_tok": 3, "num_nextn_predict_layers": 0}
+# Angles small enough and pairs few enough that every branch of a stretching is taken.
+STRETCHED = {"rope_theta": 100.0, "head_dim": 8}
+YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 2,
+        "beta_slow": 0.5, "mscale": 0.707, "mscale_all_dim": 0.707}
 # Experts in both layers: layer numbers in random draws, losses summed over layers.
 ALL_MOE = {"first_k_dense_replace": 0}
 GQA = {"hidden_size": 16, "num_attention_heads": 4, "num_key_value_heads": 2}
@@ -70,7 +85,7 @@ CASES = [
          config={**GQA, "norm_topk_prob": True, "routed_scaling_factor": 2.5, "seq_aux": False,
                  "num_experts_per_tok": 3},
          recipe={**ALL_LOSSES, "scope": "batch"}),
-    Case("softmax_scaled", "gates times 2.5, two shared experts, all layers MoE, tied head",
+    Case("softmax_scaled", "V1 never scales its gates; two shared experts, all MoE, tied head",
          config={**ALL_MOE, "n_shared_experts": 2, "routed_scaling_factor": 2.5,
                  "tie_word_embeddings": True},
          recipe={**ALL_LOSSES, "devices": 2, "device_limit": 1}),
@@ -94,6 +109,39 @@ CASES = [
     Case("softmax_lossfree", "loss-free over softmax scores, proportional update",
          own={"router": "softmax", "selection_bias": "additive"},
          recipe={"bias_rate": 0.01, "bias_rule": "proportional"}, min_margin=2e-4),
+
+    Case("biased", "bias on q, k, v and o, GQA", LLAMA, {**GQA, "attention_bias": True}),
+    Case("rope_llama3", "Llama 3's stretched positions", LLAMA,
+         {**STRETCHED, "rope_scaling": {
+             "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 0.5,
+             "high_freq_factor": 2.0, "original_max_position_embeddings": 16}}),
+    Case("rope_yarn", "YaRN on whole heads: cosines and sines times 0.1 ln 4 + 1", LLAMA,
+         {**STRETCHED, "rope_scaling": {k: v for k, v in YARN.items() if "mscale" not in k}}),
+    Case("rope_linear", "positions divided by 4", LLAMA,
+         {"rope_scaling": {"type": "linear", "factor": 4.0}}),
+    Case("every_second", "MoE in every second layer from the second on",
+         config={"num_hidden_layers": 4, "moe_layer_freq": 2}, recipe=EXPERT_LOSS),
+
+    Case("v2_greedy", "latent attention without query latent, YaRN, greedy, scaled gates", V2,
+         {"rope_theta": 100.0, "rope_scaling": YARN, "routed_scaling_factor": 2.5},
+         recipe=EXPERT_LOSS),
+    Case("v2_groups", "query latent, biases, two mscales, gates scaled, picks within 2 of 4 groups",
+         V2, {"rope_theta": 100.0, "rope_scaling": {**YARN, "mscale": 1.0, "mscale_all_dim": 0.5},
+              "q_lora_rank": 7, "attention_bias": True, "topk_method": "group_limited_greedy",
+              "n_group": 4, "topk_group": 2, "num_experts_per_tok": 3,
+              "routed_scaling_factor": 4.0},
+         recipe=ALL_LOSSES),
+    Case("v2_norm", "gates normalised and then not scaled, MoE in every second layer", V2,
+         {"norm_topk_prob": True, "routed_scaling_factor": 4.0, "moe_layer_freq": 2,
+          "num_hidden_layers": 3, "first_k_dense_replace": 0}, recipe=EXPERT_LOSS),
+    Case("v3_groups", "sigmoid scores, correction bias, groups by their two best, gates "
+         "normalised and scaled", V3, {"rope_theta": 100.0,
+                                       "rope_scaling": {**YARN, "mscale": 1.0,
+                                                        "mscale_all_dim": 1.0}},
+         recipe={"bias_rate": 0.01, "expert": 0.001}, min_margin=1e-4),
+    Case("v3_plain", "one group, gates scaled alone, no query latent", V3,
+         {"n_group": 1, "topk_group": 1, "norm_topk_prob": False, "q_lora_rank": None},
+         recipe={"bias_rate": 0.01}, min_margin=1e-4),
 
     Case("gshard", "top-2, raw gates, expert-level loss, no shared expert",
          config=NO_SHARED, own={"router": "gshard"}, recipe=EXPERT_LOSS),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The transformer of the family, as plain PyTorch over a dictionary of Hugging Face tensors.
 
-Pre-norm RMSNorm, rotary positions on half-split pairs, multi-head and grouped-query attention,
-SwiGLU, untied or tied head, dense first layers, MoE layers with shared experts and any router of
+Pre-norm RMSNorm, rotary positions (golden_rope.py), multi-head, grouped-query and latent attention,
+SwiGLU, untied or tied head, dense layers, MoE layers with shared experts and any router of
 golden_router.py. Written for reading, in whatever precision the parameters have.
 Axes: B batch, T tokens, D width, H heads, Hk key heads, Dh head width, V vocabulary, L layers.
 """
@@ -12,12 +12,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+import golden_rope as rope
 import golden_router as gr
+
+LATENT_EPS = 1e-6  # of the norms inside latent attention, whatever rms_norm_eps says
 
 
 @dataclass
 class Config:
     """Typed view of config.json; the extra keys of `dsmoe` say what the format cannot."""
+    family: str
     V: int
     D: int
     L: int
@@ -30,9 +34,20 @@ class Config:
     K: int
     n_shared: int
     first_k_dense: int
+    moe_every: int
     tied: bool
     eps: float
     theta: float
+    scaling: dict | None
+    biased: bool
+    q_lora: int
+    kv_lora: int
+    nope: int
+    rope: int
+    v_width: int
+    n_group: int
+    topk_group: int
+    topk_method: str
     router: str
     norm_topk_prob: bool
     routed_scaling_factor: float
@@ -47,27 +62,37 @@ class Config:
     @staticmethod
     def from_json(j):
         own = j.get("dsmoe", {})
-        moe = j["model_type"] != "llama"
+        family = j["model_type"]
+        moe, third = family != "llama", family == "deepseek_v3"
         return Config(
-            V=j["vocab_size"], D=j["hidden_size"], L=j["num_hidden_layers"],
+            family=family, V=j["vocab_size"], D=j["hidden_size"], L=j["num_hidden_layers"],
             H=j["num_attention_heads"], Hk=j["num_key_value_heads"],
             Dh=j.get("head_dim", j["hidden_size"] // j["num_attention_heads"]),
             dense_width=j["intermediate_size"], expert_width=j.get("moe_intermediate_size", 0),
             E=j.get("n_routed_experts") or 0, K=j.get("num_experts_per_tok") or 0,
             n_shared=j.get("n_shared_experts") or 0,
             first_k_dense=j.get("first_k_dense_replace", 0) if moe else j["num_hidden_layers"],
+            moe_every=j.get("moe_layer_freq", 1),
             tied=j["tie_word_embeddings"], eps=j["rms_norm_eps"], theta=j["rope_theta"],
+            scaling=j.get("rope_scaling"), biased=j["attention_bias"],
+            q_lora=j.get("q_lora_rank") or 0, kv_lora=j.get("kv_lora_rank") or 0,
+            nope=j.get("qk_nope_head_dim", 0), rope=j.get("qk_rope_head_dim", 0),
+            v_width=j.get("v_head_dim", 0), n_group=j.get("n_group") or 1,
+            topk_group=j.get("topk_group") or 1, topk_method=j.get("topk_method", "greedy"),
             router=own.get("router", j.get("scoring_func", "softmax")),
             norm_topk_prob=j.get("norm_topk_prob", False),
             routed_scaling_factor=j.get("routed_scaling_factor", 1.0),
-            selection_bias=own.get("selection_bias", "none"),
+            selection_bias=own.get("selection_bias", "additive" if third else "none"),
             capacity_factor=own.get("capacity_factor", 0.0), jitter=own.get("jitter", 0.0),
             random_second=own.get("random_second", False),
             renormalize=own.get("renormalize", False),
             hash_kind=own.get("hash", "random"), hash_seed=own.get("hash_seed", 0))
 
     def is_moe(self, layer):
-        return layer >= self.first_k_dense
+        return layer >= self.first_k_dense and layer % self.moe_every == 0
+
+    def is_latent(self):
+        return self.kv_lora > 0
 
 
 def parameter_shapes(cfg):
@@ -79,13 +104,34 @@ def parameter_shapes(cfg):
         shapes[prefix + "up_proj.weight"] = (width, cfg.D)
         shapes[prefix + "down_proj.weight"] = (cfg.D, width)
 
+    def linear(name, rows, cols, biased):
+        shapes[name + ".weight"] = (rows, cols)
+        if biased:
+            shapes[name + ".bias"] = (rows,)
+
+    def latent(prefix):
+        q_rows = cfg.H * (cfg.nope + cfg.rope)
+        if cfg.q_lora:
+            linear(prefix + "q_a_proj", cfg.q_lora, cfg.D, cfg.biased)
+            shapes[prefix + "q_a_layernorm.weight"] = (cfg.q_lora,)
+            linear(prefix + "q_b_proj", q_rows, cfg.q_lora, False)
+        else:
+            linear(prefix + "q_proj", q_rows, cfg.D, False)
+        linear(prefix + "kv_a_proj_with_mqa", cfg.kv_lora + cfg.rope, cfg.D, cfg.biased)
+        shapes[prefix + "kv_a_layernorm.weight"] = (cfg.kv_lora,)
+        linear(prefix + "kv_b_proj", cfg.H * (cfg.nope + cfg.v_width), cfg.kv_lora, False)
+        linear(prefix + "o_proj", cfg.D, cfg.H * cfg.v_width, cfg.biased)
+
+    def grouped(prefix):
+        linear(prefix + "q_proj", cfg.H * cfg.Dh, cfg.D, cfg.biased)
+        linear(prefix + "k_proj", cfg.Hk * cfg.Dh, cfg.D, cfg.biased)
+        linear(prefix + "v_proj", cfg.Hk * cfg.Dh, cfg.D, cfg.biased)
+        linear(prefix + "o_proj", cfg.D, cfg.H * cfg.Dh, cfg.biased)
+
     for i in range(cfg.L):
         layer = f"model.layers.{i}."
         shapes[layer + "input_layernorm.weight"] = (cfg.D,)
-        shapes[layer + "self_attn.q_proj.weight"] = (cfg.H * cfg.Dh, cfg.D)
-        shapes[layer + "self_attn.k_proj.weight"] = (cfg.Hk * cfg.Dh, cfg.D)
-        shapes[layer + "self_attn.v_proj.weight"] = (cfg.Hk * cfg.Dh, cfg.D)
-        shapes[layer + "self_attn.o_proj.weight"] = (cfg.D, cfg.H * cfg.Dh)
+        (latent if cfg.is_latent() else grouped)(layer + "self_attn.")
         shapes[layer + "post_attention_layernorm.weight"] = (cfg.D,)
         if not cfg.is_moe(i):
             mlp(layer + "mlp.", cfg.dense_width)
@@ -103,12 +149,12 @@ def parameter_shapes(cfg):
 
 
 def random_parameters(cfg, seed, std):
-    """Matrices N(0, std), norm weights near one; drawn in float32 so that storing them is exact."""
+    """Matrices and biases N(0, std), norm weights near one; in float32, so that storing is exact."""
     draw = np.random.default_rng(seed)
     params = {}
     for name, shape in parameter_shapes(cfg).items():
         x = draw.standard_normal(shape)
-        x = 1 + 0.1 * x if len(shape) == 1 else std * x
+        x = 1 + 0.1 * x if name.endswith("norm.weight") else std * x
         params[name] = torch.from_numpy(x.astype(np.float32))
     return params
 
@@ -117,30 +163,56 @@ def rms_norm(x, weight, eps):
     return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps) * weight
 
 
-def rotate(x, theta):
-    """Rotary positions on (B, T, heads, Dh): dimension j pairs with j + Dh/2."""
-    T, Dh = x.shape[1], x.shape[3]
-    freq = theta ** (-torch.arange(0, Dh, 2, dtype=torch.float64) / Dh)
-    angle = torch.arange(T, dtype=torch.float64)[:, None] * freq              # (T, Dh/2)
-    cos, sin = angle.cos().to(x.dtype)[:, None], angle.sin().to(x.dtype)[:, None]
-    a, b = x.chunk(2, -1)
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
+def project(p, name, x):
+    y = x @ p[name + ".weight"].T
+    return y + p[name + ".bias"] if name + ".bias" in p else y
+
+
+def attend(q, k, v, scale):
+    """Causal attention of (B, T, H, width) queries, keys and values: (B, T, H * width)."""
+    T = q.shape[1]
+    score = torch.einsum("bthd,bshd->bhts", q, k) * scale
+    future = torch.ones(T, T, dtype=torch.bool).triu(1)
+    weight = torch.softmax(score.masked_fill(future, float("-inf")), -1)
+    return torch.einsum("bhts,bshd->bthd", weight, v).flatten(2)
 
 
 def attention(cfg, p, prefix, x):
+    """Multi-head and grouped-query: head h reads key head h / (H / Hk)."""
     B, T, _ = x.shape
+    cos_sin = rope.angles(cfg.theta, cfg.Dh, cfg.scaling, T, x.dtype)
 
     def heads(name, n):
-        return (x @ p[prefix + name + "_proj.weight"].T).view(B, T, n, cfg.Dh)
+        return project(p, prefix + name, x).view(B, T, n, cfg.Dh)
 
-    q = rotate(heads("q", cfg.H), cfg.theta)
-    k = rotate(heads("k", cfg.Hk), cfg.theta).repeat_interleave(cfg.H // cfg.Hk, 2)
-    v = heads("v", cfg.Hk).repeat_interleave(cfg.H // cfg.Hk, 2)
-    score = torch.einsum("bthd,bshd->bhts", q, k) / cfg.Dh**0.5
-    future = torch.ones(T, T, dtype=torch.bool).triu(1)
-    weight = torch.softmax(score.masked_fill(future, float("-inf")), -1)
-    out = torch.einsum("bhts,bshd->bthd", weight, v)
-    return out.reshape(B, T, cfg.H * cfg.Dh) @ p[prefix + "o_proj.weight"].T
+    q = rope.rotate_halves(heads("q_proj", cfg.H), *cos_sin)
+    k = rope.rotate_halves(heads("k_proj", cfg.Hk), *cos_sin)
+    k, v = (y.repeat_interleave(cfg.H // cfg.Hk, 2) for y in (k, heads("v_proj", cfg.Hk)))
+    return project(p, prefix + "o_proj", attend(q, k, v, cfg.Dh**-0.5))
+
+
+def latent_attention(cfg, p, prefix, x):
+    """DeepSeek-V2 section 2.1: keys and values from one small latent, positions on a part apart."""
+    B, T, _ = x.shape
+    cos_sin = rope.angles(cfg.theta, cfg.rope, cfg.scaling, T, x.dtype)
+
+    def normed(name, y):
+        return rms_norm(y, p[prefix + name + ".weight"], LATENT_EPS)
+
+    if cfg.q_lora:
+        q = project(p, prefix + "q_b_proj",
+                    normed("q_a_layernorm", project(p, prefix + "q_a_proj", x)))
+    else:
+        q = project(p, prefix + "q_proj", x)
+    q, q_turned = q.view(B, T, cfg.H, -1).split([cfg.nope, cfg.rope], -1)
+    c, k_turned = project(p, prefix + "kv_a_proj_with_mqa", x).split([cfg.kv_lora, cfg.rope], -1)
+    kv = project(p, prefix + "kv_b_proj", normed("kv_a_layernorm", c)).view(B, T, cfg.H, -1)
+    k, v = kv.split([cfg.nope, cfg.v_width], -1)
+    k_turned = rope.rotate_neighbours(k_turned[:, :, None], *cos_sin).expand(-1, -1, cfg.H, -1)
+    q = torch.cat([q, rope.rotate_neighbours(q_turned, *cos_sin)], -1)
+    k = torch.cat([k, k_turned], -1)
+    scale = (cfg.nope + cfg.rope)**-0.5 * rope.softmax_factor(cfg.scaling)
+    return project(p, prefix + "o_proj", attend(q, k, v, scale))
 
 
 def swiglu(p, prefix, x):
@@ -180,11 +252,12 @@ class State:
 def forward(cfg, p, tokens, state, seed=0, step=0):
     """Logits (B, T, V) and the Routing of every MoE layer by layer number."""
     h = p["model.embed_tokens.weight"][tokens]
+    attend_layer = latent_attention if cfg.is_latent() else attention
     routings = {}
     for i in range(cfg.L):
         layer = f"model.layers.{i}."
         x = rms_norm(h, p[layer + "input_layernorm.weight"], cfg.eps)
-        h = h + attention(cfg, p, layer + "self_attn.", x)
+        h = h + attend_layer(cfg, p, layer + "self_attn.", x)
         x = rms_norm(h, p[layer + "post_attention_layernorm.weight"], cfg.eps)
         if cfg.is_moe(i):
             y, routing = moe(cfg, p, layer + "mlp.", x, tokens, state, gr.Draws(seed, step, i))

@@ -59,19 +59,47 @@ def route_sigmoid(cfg, logits, bias, draws):
 
 
 def _route_scored(cfg, logits, score, bias):
+    pick, margin = choose(cfg, logits, score, bias)
+    return Routing(logits, normalise(score), pick, gates(cfg, score, pick), margin)
+
+
+def choose(cfg, logits, score, bias):
+    """The picks, best first, and the smallest gap that decided; the bias steers the choice alone."""
     if bias is None:
-        select = logits  # the same order as the score, without its rounding
+        # The logits order as the score does, without its rounding; V3's groups add scores.
+        select = score if cfg.topk_method == "noaux_tc" else logits
     elif cfg.selection_bias == "multiplicative":
-        select = score.detach() * bias
+        select = score * bias
     else:
-        select = score.detach() + bias
-    pick, margin = top_k(select.detach(), cfg.K)
-    gate = score.gather(-1, pick)  # the bias steers the choice and never the weight
-    if cfg.norm_topk_prob and cfg.K > 1:
+        select = score + bias
+    if cfg.n_group == 1:
+        return top_k(select.detach(), cfg.K)
+    select, group_margin = best_groups(cfg, select.detach())
+    pick, margin = top_k(select, cfg.K)
+    return pick, min(margin, group_margin)
+
+
+def best_groups(cfg, select):
+    """-inf outside the topk_group best of n_group groups, ties to the lower group."""
+    members = select.unflatten(-1, (cfg.n_group, -1))
+    if cfg.topk_method == "noaux_tc":
+        figure = members.topk(2, -1).values.sum(-1)
+    else:
+        figure = members.amax(-1)
+    best, margin = top_k(figure, cfg.topk_group)
+    kept = torch.zeros_like(figure, dtype=torch.bool).scatter(-1, best, True)
+    return members.masked_fill(~kept.unsqueeze(-1), float("-inf")).flatten(-2), margin
+
+
+def gates(cfg, score, pick):
+    """DeepSeekMoE never scales, V2 normalises or scales, V3 does both."""
+    gate = score.gather(-1, pick)
+    normalised = cfg.norm_topk_prob and cfg.K > 1
+    if normalised:
         gate = normalise(gate)
-    else:
+    if cfg.family == "deepseek_v3" or (cfg.family == "deepseek_v2" and not normalised):
         gate = gate * cfg.routed_scaling_factor
-    return Routing(logits, normalise(score), pick, gate, margin)
+    return gate
 
 
 def route_switch(cfg, logits, bias, draws):

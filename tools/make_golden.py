@@ -147,7 +147,8 @@ def train(case, recipe, dtype, min_margin):
 
 
 def differs_from_unbiased(cfg, routing):
-    return not torch.equal(gr.top_k(routing.logits.detach(), cfg.K)[0], routing.pick)
+    score = torch.sigmoid(routing.logits) if cfg.router == "sigmoid" else routing.prob
+    return not torch.equal(gr.choose(cfg, routing.logits, score, None)[0], routing.pick)
 
 
 def first_step_tensors(data, params, logits, losses, routings, norm):

@@ -220,11 +220,13 @@ static dsm_status check_group_sizes(const dsm_model_config *c, const char *what,
 {
     int64_t E = c->n_routed_experts, K = c->num_experts_per_tok;
     int64_t least = c->topk_method == DSM_TOPK_NOAUX_TC ? 2 : 1;
-    if (c->n_group < 1 || E % c->n_group != 0 || E / c->n_group < least)
+    if (c->n_group < 1 || c->n_group > DSM_MAX_GROUPS || E % c->n_group != 0 ||
+        E / c->n_group < least)
         return dsm_fail(err, DSM_ESHAPE,
-                        "%s: n_group: found %lld, expected a divisor of n_routed_experts %lld that "
-                        "leaves %lld or more experts in a group",
-                        what, (long long)c->n_group, (long long)E, (long long)least);
+                        "%s: n_group: found %lld, expected a divisor of n_routed_experts %lld, at "
+                        "most %d, that leaves %lld or more experts in a group",
+                        what, (long long)c->n_group, (long long)E, DSM_MAX_GROUPS,
+                        (long long)least);
     int64_t low = (K * c->n_group + E - 1) / E; /* groups that hold K experts */
     if (c->topk_group < low || c->topk_group > c->n_group)
         return dsm_fail(err, DSM_ESHAPE,

@@ -6,6 +6,7 @@
 #include "model/router.h"
 
 #include "kernels/kernels.h"
+#include "model/family.h"
 #include "model/router_parts.h"
 
 #include <math.h>
@@ -82,14 +83,64 @@ void dsm_route_softmax_bwd(const dsm_exec *x, const dsm_route *r, dsm_real *dlog
 
 /* --- selection --------------------------------------------------------------------------- */
 
+static bool limits_groups(const dsm_model_config *c)
+{
+    return c->topk_method != DSM_TOPK_GREEDY && c->topk_group < c->n_group;
+}
+
+/* DeepSeek-V3 ranks a group by the sum of its two best experts, V2 by the best alone. */
+static bool sums_two(const dsm_model_config *c)
+{
+    return c->topk_method == DSM_TOPK_NOAUX_TC;
+}
+
+/* work = what selects: the steered score; the score where groups add it up; else the logit, which
+ * orders as the score does, without its rounding. */
 static void steer_token(const dsm_route *r, void *arg, int64_t t)
 {
     (void)arg;
-    const dsm_real *s = r->score + t * r->E;
+    const dsm_real *from = (r->bias || sums_two(r->config) ? r->score : r->logit) + t * r->E;
     dsm_real *out = r->work + t * r->E;
     bool multiply = r->config->bias == DSM_BIAS_MULTIPLICATIVE;
     for (int64_t e = 0; e < r->E; e++)
-        out[e] = multiply ? s[e] * r->bias[e] : s[e] + r->bias[e];
+        out[e] = !r->bias ? from[e] : multiply ? from[e] * r->bias[e] : from[e] + r->bias[e];
+}
+
+static dsm_real group_score(const dsm_real *v, int64_t n, bool two)
+{
+    dsm_real best = -INFINITY, second = -INFINITY;
+    for (int64_t e = 0; e < n; e++) {
+        if (v[e] > best)
+            second = best, best = v[e];
+        else if (v[e] > second)
+            second = v[e];
+    }
+    return two ? best + second : best;
+}
+
+/* How many groups come before group g: ties go to the lower. */
+static int64_t rank_of(const dsm_real *score, int64_t n, int64_t g)
+{
+    int64_t before = 0;
+    for (int64_t h = 0; h < n; h++)
+        before += score[h] > score[g] || (score[h] == score[g] && h < g);
+    return before;
+}
+
+/* Exclude every expert outside the topk_group best groups. */
+static void limit_token(const dsm_route *r, void *arg, int64_t t)
+{
+    (void)arg;
+    const dsm_model_config *c = r->config;
+    int64_t n = r->E / c->n_group;
+    dsm_real *out = r->work + t * r->E, score[DSM_MAX_GROUPS];
+    for (int64_t g = 0; g < c->n_group; g++)
+        score[g] = group_score(out + g * n, n, sums_two(c));
+    for (int64_t g = 0; g < c->n_group; g++) {
+        if (rank_of(score, c->n_group, g) < c->topk_group) continue;
+        for (int64_t e = g * n; e < (g + 1) * n; e++)
+            out[e] = -INFINITY;
+    }
 }
 
 /* Disable the n best experts of a token, ties to the lower expert. */
@@ -105,70 +156,86 @@ static void mask_token(const dsm_route *r, void *arg, int64_t t)
     }
 }
 
-/* How many experts mask_top disables: at least K remain. */
+/* How many experts mask_top disables: at least K of those that groups allow remain. */
 static int64_t masked_experts(const dsm_route *r)
 {
+    const dsm_model_config *c = r->config;
+    int64_t allowed = limits_groups(c) ? r->E / c->n_group * c->topk_group : r->E;
     int64_t n = (int64_t)lround(r->mode->mask_top * (double)r->E);
-    return n < r->E - r->K ? n : r->E - r->K;
+    return n < allowed - r->K ? n : allowed - r->K;
 }
 
 void dsm_route_select(const dsm_exec *x, const dsm_route *r)
 {
+    bool limited = limits_groups(r->config);
     int64_t masked = masked_experts(r);
-    const dsm_real *select = r->bias || masked > 0 ? r->work : r->logit;
-    if (r->bias)
-        dsm_route_tokens(x, r, steer_token, NULL);
-    else if (masked > 0)
-        memcpy(r->work, r->logit, sizeof *r->work * (size_t)(r->T * r->E));
+    bool plain = !r->bias && !limited && masked <= 0;
+    if (!plain) dsm_route_tokens(x, r, steer_token, NULL);
+    if (limited) dsm_route_tokens(x, r, limit_token, NULL);
     if (masked > 0) dsm_route_tokens(x, r, mask_token, &masked);
-    x->kernels->topk(x, r->pick, select, r->T, r->E, r->K);
+    x->kernels->topk(x, r->pick, plain ? r->logit : r->work, r->T, r->E, r->K);
 }
 
 /* --- gates ------------------------------------------------------------------------------- */
 
-static bool is_normalised(const dsm_route *r)
+/* gate = scale · score, or scale · score / Σ of the picked scores. */
+typedef struct gate_rule {
+    bool normalised;
+    dsm_real scale;
+} gate_rule;
+
+/* DeepSeekMoE never scales; V2 normalises or scales; V3 does both. */
+static gate_rule rule_of(const dsm_route *r)
 {
-    return r->config->norm_topk_prob && r->K > 1;
+    const dsm_model_config *c = r->config;
+    unsigned family = dsm_family_of(c->model_type)->bit;
+    bool normalised = c->norm_topk_prob && r->K > 1;
+    bool scaled = family == DSM_FAMILY_V3 || (family == DSM_FAMILY_V2 && !normalised);
+    return (gate_rule){normalised, scaled ? (dsm_real)c->routed_scaling_factor : 1};
 }
 
-static dsm_real picked_sum(const dsm_route *r, int64_t t)
+/* What a picked score is multiplied by to be its gate. */
+static dsm_real gate_factor(const dsm_route *r, const gate_rule *rule, int64_t t)
 {
-    dsm_real sum = 0;
+    if (!rule->normalised) return rule->scale;
+    dsm_real sum = (dsm_real)1e-20;
     for (int64_t k = 0; k < r->K; k++)
         sum += r->score[t * r->E + r->pick[t * r->K + k]];
-    return sum + (dsm_real)1e-20;
+    return rule->scale / sum;
 }
 
 static void gate_token(const dsm_route *r, void *arg, int64_t t)
 {
-    (void)arg;
-    dsm_real factor =
-        is_normalised(r) ? 1 / picked_sum(r, t) : (dsm_real)r->config->routed_scaling_factor;
+    dsm_real factor = gate_factor(r, arg, t);
     for (int64_t i = t * r->K; i < (t + 1) * r->K; i++)
         r->gate[i] = factor * r->score[t * r->E + r->pick[i]];
 }
 
 void dsm_route_gates(const dsm_exec *x, const dsm_route *r)
 {
-    dsm_route_tokens(x, r, gate_token, NULL);
+    gate_rule rule = rule_of(r);
+    dsm_route_tokens(x, r, gate_token, &rule);
 }
+
+typedef struct gate_gradients {
+    gate_rule rule;
+    const dsm_real *dgate;
+    dsm_real *dscore;
+} gate_gradients;
 
 static void gate_bwd_token(const dsm_route *r, void *arg, int64_t t)
 {
-    const gradients *g = arg;
-    const dsm_real *gate = r->gate + t * r->K, *dgate = g->up + t * r->K;
-    bool normalised = is_normalised(r);
-    dsm_real factor =
-        normalised ? 1 / picked_sum(r, t) : (dsm_real)r->config->routed_scaling_factor;
-    dsm_real mean = 0;
-    for (int64_t k = 0; normalised && k < r->K; k++)
-        mean += gate[k] * dgate[k];
+    const gate_gradients *g = arg;
+    const dsm_real *gate = r->gate + t * r->K, *dgate = g->dgate + t * r->K;
+    dsm_real factor = gate_factor(r, &g->rule, t), mean = 0;
+    for (int64_t k = 0; g->rule.normalised && k < r->K; k++)
+        mean += gate[k] / g->rule.scale * dgate[k];
     for (int64_t k = 0; k < r->K; k++)
-        g->down[t * r->E + r->pick[t * r->K + k]] += factor * (dgate[k] - mean);
+        g->dscore[t * r->E + r->pick[t * r->K + k]] += factor * (dgate[k] - mean);
 }
 
 void dsm_route_gates_bwd(const dsm_exec *x, const dsm_route *r, const dsm_real *dgate,
                          dsm_real *dscore)
 {
-    dsm_route_tokens(x, r, gate_bwd_token, &(gradients){dgate, dscore});
+    dsm_route_tokens(x, r, gate_bwd_token, &(gate_gradients){rule_of(r), dgate, dscore});
 }

@@ -56,7 +56,7 @@ typedef struct dsm_router {
 } dsm_router;
 
 const dsm_router *dsm_router_of(dsm_router_kind kind);
-enum { DSM_N_ROUTERS = DSM_ROUTER_HASH + 1 };
+enum { DSM_N_ROUTERS = DSM_ROUTER_HASH + 1, DSM_MAX_GROUPS = 256 /* n_group */ };
 
 /* Picks per token of a config (1 for switch and hash, 2 for gshard, else num_experts_per_tok). */
 int64_t dsm_router_picks(const dsm_model_config *c);

@@ -19,12 +19,15 @@ void dsm_route_softmax_bwd(const dsm_exec *x, const dsm_route *r, dsm_real *dlog
                            const dsm_real *dscore);
 
 /* pick: the K largest, descending, ties to the lower expert, of what selects: the logit (the order
- * of the score without its rounding); with a selection bias score + bias or score · bias; with
- * mode->mask_top the same with the highest round(mask_top·E) experts of each token disabled. */
+ * of the score without its rounding), or with a selection bias score + bias or score · bias. With
+ * n_group only the experts of the topk_group best groups stand to choice, ties to the lower group;
+ * with mode->mask_top the highest round(mask_top·E) of them are disabled. */
 void dsm_route_select(const dsm_exec *x, const dsm_route *r);
 
-/* gate_k = s_k / Σ_j s_j over the picks if norm_topk_prob and K > 1, else routed_scaling_factor ·
- * s_k; and its derivative, added to dscore: ds_k += (dg_k - Σ_j g_j dg_j) / S, or factor · dg_k. */
+/* gate_k = c · s_k, or c · s_k / S with S = Σ_j s_j over the picks if norm_topk_prob and K > 1. c
+ * is 1 for deepseek; routed_scaling_factor for deepseek_v2 when not normalised, and for
+ * deepseek_v3. And the derivative, added to dscore: ds_k += c · dg_k, or c / S · (dg_k - Σ_j g_j
+ * dg_j / c). */
 void dsm_route_gates(const dsm_exec *x, const dsm_route *r);
 void dsm_route_gates_bwd(const dsm_exec *x, const dsm_route *r, const dsm_real *dgate,
                          dsm_real *dscore);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* DeepSeekMoE (arXiv 2401.06066, eq. 9-11): s = softmax over the routed experts, the K largest
  * picked, gates the scores themselves. Released variants divide the gates by their sum
- * (norm_topk_prob) or multiply them by routed_scaling_factor. With a selection bias this is
+ * (norm_topk_prob) or multiply them by routed_scaling_factor; DeepSeek-V2 picks within the best
+ * groups of experts (2405.04434, section 2.2.2). With a selection bias this is
  * Loss-Free Balancing over softmax scores (2408.15664, appendix C): the bias steers the choice and
  * never the weight. */
 #include "model/router_parts.h"

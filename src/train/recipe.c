@@ -53,8 +53,8 @@ const dsm_setting dsm_recipe_table[] = {
     {"schedule.unit", CHOICE, FIELD(schedule.unit), "steps", 0, 0, units, "what schedule.at are shares of"},
     {"balance.expert", REAL, FIELD(balance.expert), "0.01", 0, UP, NULL, "expert-level balance loss, alpha1"},
     {"balance.device", REAL, FIELD(balance.device), "0", 0, UP, NULL, "device-level balance loss, alpha2"},
-    {"balance.devices", INT, FIELD(balance.devices), "1", 1, 65536, NULL, "groups the routed experts form for the device and communication losses"},
-    {"balance.device_limit", INT, FIELD(balance.device_limit), "0", 0, 65536, NULL, "groups a token may use, for the communication loss; 0: all"},
+    {"balance.devices", INT, FIELD(balance.devices), "0", 0, 65536, NULL, "groups the routed experts form for the device and communication losses; 0: the model's n_group, or 1"},
+    {"balance.device_limit", INT, FIELD(balance.device_limit), "0", 0, 65536, NULL, "groups a token may use, for the communication loss; 0: the model's topk_group, or all"},
     {"balance.communication", REAL, FIELD(balance.communication), "0", 0, UP, NULL, "communication balance loss, alpha3"},
     {"balance.z", REAL, FIELD(balance.z), "0", 0, UP, NULL, "router z-loss"},
     {"balance.bias_rate", REAL, FIELD(balance.bias_rate), "0", 0, UP, NULL, "loss-free balancing: update rate of the selection bias; 0: off"},
@@ -121,7 +121,7 @@ static dsm_status check_rest(const dsm_recipe *r, const char *what, dsm_err *err
         return dsm_fail(err, DSM_ERANGE, "%s: model: found nothing, expected a path", what);
     if (r->data.train.n == 0)
         return dsm_fail(err, DSM_ERANGE, "%s: data.train: found nothing, expected a path", what);
-    if (r->balance.device_limit > r->balance.devices)
+    if (r->balance.devices > 0 && r->balance.device_limit > r->balance.devices)
         return dsm_fail(err, DSM_ERANGE,
                         "%s: balance.device_limit: found %lld, expected at most balance.devices "
                         "(%lld)",

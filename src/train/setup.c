@@ -111,7 +111,7 @@ static dsm_status check_fit(const dsm_trainer *t, const dsm_model_config *c, dsm
                         "balance.bias_rate: found %g, but %s has no selection bias; give it "
                         "\"dsmoe\": {\"selection_bias\": \"additive\"}",
                         r->balance.bias_rate, r->model);
-    if (c->n_routed_experts > 0 && c->n_routed_experts % r->balance.devices != 0)
+    if (r->balance.devices > 0 && c->n_routed_experts % r->balance.devices != 0)
         return dsm_fail(
             err, DSM_ERANGE,
             "balance.devices: found %lld, expected a divisor of the %lld routed experts",
@@ -167,20 +167,30 @@ static dsm_status open_model(dsm_trainer *t, const char *checkpoint, dsm_err *er
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
-static dsm_stepper_options stepper_options(const dsm_recipe *r)
+/* Where the recipe leaves them open, the devices are the model's groups of experts, and a token may
+ * use as many as it picks from. */
+static dsm_balance balance_of(const dsm_recipe *r, const dsm_model_config *c)
+{
+    bool limited = c->topk_method != DSM_TOPK_GREEDY;
+    bool grouped = r->balance.devices == 0 && limited && c->n_group > 1;
+    int64_t limit = r->balance.device_limit;
+    return (dsm_balance){.expert = r->balance.expert,
+                         .device = r->balance.device,
+                         .communication = r->balance.communication,
+                         .z = r->balance.z,
+                         .devices = grouped ? c->n_group : r->balance.devices,
+                         .device_limit = grouped && limit == 0 ? c->topk_group : limit,
+                         .per_sequence = r->balance.scope == DSM_SCOPE_SEQUENCE};
+}
+
+static dsm_stepper_options stepper_options(const dsm_recipe *r, const dsm_model_config *c)
 {
     return (dsm_stepper_options){
         .seq_len = r->data.seq_len,
         .micro = r->batch.micro,
         .sequences = r->batch.sequences,
         .recompute = (dsm_recompute)r->recompute,
-        .balance = {.expert = r->balance.expert,
-                    .device = r->balance.device,
-                    .communication = r->balance.communication,
-                    .z = r->balance.z,
-                    .devices = r->balance.devices,
-                    .device_limit = r->balance.device_limit,
-                    .per_sequence = r->balance.scope == DSM_SCOPE_SEQUENCE},
+        .balance = balance_of(r, c),
         .bias_rate = r->balance.bias_rate,
         .bias_rule = (dsm_bias_rule)r->balance.bias_rule,
         .adamw = r->optimizer,
@@ -259,7 +269,7 @@ static dsm_status open_parts(dsm_trainer *t, const char *checkpoint, const dsm_t
     DSM_TRY(open_data(t, err));
     DSM_TRY(open_batch(t, err));
     DSM_TRY(open_model(t, checkpoint, err));
-    dsm_stepper_options s = stepper_options(&t->recipe);
+    dsm_stepper_options s = stepper_options(&t->recipe, &t->model->config);
     DSM_TRY(bill(t, &s, err));
     DSM_TRY(dsm_stepper_init(&t->stepper, t->model, &t->x, &s, err));
     t->state.seed = t->recipe.seed;

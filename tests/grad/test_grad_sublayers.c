@@ -71,8 +71,8 @@ static void carve(bench *b)
     const dsm_model_config *c = &b->model->config;
     dsm_shape g = {c, &b->balance, B, R, true, dsm_keep_of(true, b->recompute)};
     b->scratch = dsm_block_carve_scratch(&b->memory, &g);
-    b->act = dsm_block_carve(&(dsm_homes){&b->memory, &b->memory}, &g, layer(b)->is_moe,
-                             &b->scratch);
+    b->act =
+        dsm_block_carve(&(dsm_homes){&b->memory, &b->memory}, &g, layer(b)->is_moe, &b->scratch);
     b->head = dsm_loss_carve(&b->memory, R, V);
     b->rope = dsm_take_reals(&b->memory, T * c->head_dim);
 }
@@ -361,10 +361,22 @@ static void router_backward(bench *b)
         ->backward(&b->exec, r, b->dx, b->weight, b->scratch.moe.dscore);
 }
 
+/* `seen` is what the router is told of the model, which is made of c: it sees no attention. */
+static void check_router(const char *name, const dsm_model_config *c, const dsm_model_config *seen)
+{
+    static bench b;
+    open_bench(&b, c, &(dsm_balance){0}, DSM_RECOMPUTE_NONE);
+    b.model->config = *seen;
+    b.forward = router_forward, b.backward = router_backward;
+    b.n_x = R * c->n_routed_experts;
+    b.n_out = R * (dsm_router_picks(c) + c->n_routed_experts);
+    check_pair(&b, name, NULL);
+    close_bench(&b);
+}
+
 static void routers(void **state)
 {
     (void)state;
-    static bench b;
     for (int kind = 0; kind < DSM_N_ROUTERS; kind++)
         for (int normalised = 0; normalised < 2; normalised++) {
             dsm_model_config c = config(true);
@@ -374,14 +386,25 @@ static void routers(void **state)
             if (router->picks) c.num_experts_per_tok = router->picks;
             c.norm_topk_prob = normalised;
             c.renormalize = normalised && kind == DSM_ROUTER_GSHARD;
-            c.routed_scaling_factor = 1.7;
-            open_bench(&b, &c, &(dsm_balance){0}, DSM_RECOMPUTE_NONE);
-            b.forward = router_forward, b.backward = router_backward;
-            b.n_x = R * c.n_routed_experts;
-            b.n_out = R * (dsm_router_picks(&c) + c.n_routed_experts);
-            check_pair(&b, router->name, NULL);
-            close_bench(&b);
+            check_router(router->name, &c, &c);
         }
+}
+
+/* Gates of V2 and V3: scaled, normalised, both; picks within the best groups of experts. */
+static void routers_with_groups(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        bool third = i / 2;
+        dsm_model_config c = config(true);
+        c.router = third ? DSM_ROUTER_SIGMOID : DSM_ROUTER_SOFTMAX;
+        dsm_model_config seen = c;
+        strcpy(seen.model_type, third ? "deepseek_v3" : "deepseek_v2");
+        seen.norm_topk_prob = i % 2, seen.routed_scaling_factor = 1.7;
+        seen.n_group = 3, seen.topk_group = 2;
+        seen.topk_method = third ? DSM_TOPK_NOAUX_TC : DSM_TOPK_GROUP_LIMITED;
+        check_router(third ? "router of V3" : "router of V2", &c, &seen);
+    }
 }
 
 int main(void)
@@ -391,6 +414,7 @@ int main(void)
         cmocka_unit_test(moe_layer_of_every_router),
         cmocka_unit_test(blocks),
         cmocka_unit_test(routers),
+        cmocka_unit_test(routers_with_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,21 +85,151 @@ static void a_huge_bias_changes_picks_and_never_weights(void **state)
         }
 }
 
-static void gates_are_normalised_or_scaled(void **state)
+/* c · s, and c · s / Σ with norm_topk_prob: what c is depends on the family (docs/formats.md). */
+static void gates_follow_the_rule_of_the_family(void **state)
 {
     (void)state;
-    for (int i = 0; i < 2; i++) {
-        routing_open(&g, scored[i], 20, 20, 8, 3, 5);
+    const struct {
+        const char *family;
+        float plain, normalised;
+    } rules[] = {{"deepseek", 1, 1}, {"deepseek_v2", 2.5f, 1}, {"deepseek_v3", 2.5f, 2.5f}};
+    for (int i = 0; i < 6; i++) {
+        routing_open(&g, scored[i % 2], 20, 20, 8, 3, 5);
+        strcpy(g.config.model_type, rules[i / 2].family);
         g.config.routed_scaling_factor = 2.5;
         routing_run(&g);
         for (int j = 0; j < 60; j++)
-            assert_true(g.gate[j] == 2.5f * g.score[j / 3 * 8 + g.pick[j]]);
+            assert_true(g.gate[j] == rules[i / 2].plain * g.score[j / 3 * 8 + g.pick[j]]);
         g.config.norm_topk_prob = true;
         routing_run(&g);
-        for (int t = 0; t < 20; t++)
-            assert_true(fabsf(g.gate[3 * t] + g.gate[3 * t + 1] + g.gate[3 * t + 2] - 1) < 4e-7f);
+        for (int t = 0; t < 20; t++) {
+            float sum = g.gate[3 * t] + g.gate[3 * t + 1] + g.gate[3 * t + 2];
+            assert_true(fabsf(sum - rules[i / 2].normalised) < 1e-6f);
+        }
         routing_close(&g);
     }
+}
+
+/* --- groups ------------------------------------------------------------------------------- */
+
+enum { GROUPS = 4, KEPT = 2, PER_GROUP = 3, MEMBERS = GROUPS * PER_GROUP, PICKS = 4 };
+
+static void open_grouped(dsm_router_kind kind, dsm_topk_method method, unsigned seed)
+{
+    routing_open(&g, kind, 60, 60, MEMBERS, PICKS, seed);
+    g.config.n_group = GROUPS, g.config.topk_group = KEPT, g.config.topk_method = method;
+}
+
+/* The group's rank figure written once more: of `select`, the best, or the two best together. */
+static float figure_of(const float *select, int group, bool two)
+{
+    float best[2] = {-1e30f, -1e30f};
+    for (int e = group * PER_GROUP; e < (group + 1) * PER_GROUP; e++) {
+        float v = select[e];
+        if (v > best[0])
+            best[1] = best[0], best[0] = v;
+        else if (v > best[1])
+            best[1] = v;
+    }
+    return two ? best[0] + best[1] : best[0];
+}
+
+static bool is_kept(const float *select, int group, bool two)
+{
+    int before = 0;
+    for (int h = 0; h < GROUPS; h++)
+        before += figure_of(select, h, two) > figure_of(select, group, two);
+    return before < KEPT;
+}
+
+/* Pick k of a token: kept group, and exactly k better experts in kept groups. */
+static void assert_picks(const float *select, const int32_t *pick, bool two)
+{
+    for (int k = 0; k < PICKS; k++) {
+        int better = 0;
+        assert_true(is_kept(select, pick[k] / PER_GROUP, two));
+        for (int e = 0; e < MEMBERS; e++)
+            better += is_kept(select, e / PER_GROUP, two) && select[e] > select[pick[k]];
+        assert_int_equal(better, k);
+    }
+}
+
+static int best_of(const float *select)
+{
+    int best = 0;
+    for (int e = 1; e < MEMBERS; e++)
+        if (select[e] > select[best]) best = e;
+    return best;
+}
+
+static void groups_limit_the_choice(void **state)
+{
+    (void)state;
+    int changed = 0;
+    for (int i = 0; i < 4; i++) {
+        bool two = i % 2;
+        open_grouped(scored[i / 2], two ? DSM_TOPK_NOAUX_TC : DSM_TOPK_GROUP_LIMITED, 11);
+        routing_run(&g);
+        for (int t = 0; t < 60; t++) {
+            const float *s = g.score + t * MEMBERS;
+            assert_picks(s, g.pick + t * PICKS, two);
+            changed += !is_kept(s, best_of(s) / PER_GROUP, two);
+        }
+        routing_close(&g);
+    }
+    assert_true(changed > 0); /* the two figures are not the same thing */
+}
+
+/* A bias below every score makes all sums negative: excluded experts must still lose to them. */
+static void excluded_experts_lose_to_negative_ones(void **state)
+{
+    (void)state;
+    float select[MEMBERS];
+    open_grouped(DSM_ROUTER_SIGMOID, DSM_TOPK_NOAUX_TC, 12);
+    for (int e = 0; e < MEMBERS; e++)
+        g.bias[e] = -5 + 0.05f * (float)(e % 5);
+    g.config.bias = DSM_BIAS_ADDITIVE;
+    g.r.bias = g.bias;
+    routing_run(&g);
+    for (int t = 0; t < 60; t++) {
+        for (int e = 0; e < MEMBERS; e++)
+            select[e] = g.score[t * MEMBERS + e] + g.bias[e];
+        assert_picks(select, g.pick + t * PICKS, true);
+        for (int k = 0; k < PICKS; k++) /* and the bias is in no gate */
+            assert_true(g.gate[t * PICKS + k] == g.score[t * MEMBERS + g.pick[t * PICKS + k]]);
+    }
+    routing_close(&g);
+}
+
+static void equal_groups_go_to_the_lower(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        open_grouped(scored[i], i ? DSM_TOPK_NOAUX_TC : DSM_TOPK_GROUP_LIMITED, 1);
+        memset(g.logit, 0, sizeof g.logit);
+        for (int t = 0; t < 60; t++)
+            for (int e = 0; e < PER_GROUP; e++)
+                g.logit[t * MEMBERS + 2 * PER_GROUP + e] = 1; /* group 2 wins, 0 is next */
+        routing_run(&g);
+        for (int t = 0; t < 60; t++) {
+            const int32_t expected[PICKS] = {6, 7, 8, 0};
+            assert_memory_equal(g.pick + t * PICKS, expected, sizeof expected);
+        }
+        routing_close(&g);
+    }
+}
+
+/* Masking counts among the experts that the groups leave: K of them always remain. */
+static void masking_stays_within_the_groups(void **state)
+{
+    (void)state;
+    open_grouped(DSM_ROUTER_SOFTMAX, DSM_TOPK_GROUP_LIMITED, 13);
+    g.mode.mask_top = 1.0;
+    routing_run(&g);
+    for (int t = 0; t < 60; t++)
+        for (int k = 0; k < PICKS; k++)
+            assert_true(is_kept(g.score + t * MEMBERS, g.pick[t * PICKS + k] / PER_GROUP, false));
+    routing_close(&g);
 }
 
 /* mask_top disables the best round(ratio·E) experts of each token: the next ones are picked. */
@@ -241,7 +371,11 @@ int main(void)
         cmocka_unit_test(picks_are_the_best_in_order),
         cmocka_unit_test(ties_go_to_the_lower_expert),
         cmocka_unit_test(a_huge_bias_changes_picks_and_never_weights),
-        cmocka_unit_test(gates_are_normalised_or_scaled),
+        cmocka_unit_test(gates_follow_the_rule_of_the_family),
+        cmocka_unit_test(groups_limit_the_choice),
+        cmocka_unit_test(excluded_experts_lose_to_negative_ones),
+        cmocka_unit_test(equal_groups_go_to_the_lower),
+        cmocka_unit_test(masking_stays_within_the_groups),
         cmocka_unit_test(the_highest_experts_can_be_masked),
         cmocka_unit_test(gshard_renormalises),
         cmocka_unit_test(gshard_second_choice_is_random),
