@@ -281,7 +281,8 @@ static void measure_attention(bench *b, int64_t n_seq, int64_t T, int64_t past, 
 ROW_FN(rmsnorm, OPS.rmsnorm(&b->x, v[1], v[2], v[0], v[3], s->tokens, s->D, 1e-6f))
 ROW_FN(rmsnorm_bwd,
        OPS.rmsnorm_bwd(&b->x, v[1], v[4], v[2], v[0], v[3], v[4] + s->D, s->tokens, s->D))
-ROW_FN(rope, OPS.rope(&b->x, v[0], s->D, s->tokens, s->seq, 0, s->H, s->Dh, v[1], 1))
+ROW_FN(rope, OPS.rope(&b->x, &(dsm_rope){v[0], s->D, s->Dh, s->tokens, s->seq, s->H, s->Dh, v[1], 1,
+                                         false}))
 ROW_FN(swiglu, OPS.swiglu(&b->x, v[2], v[0], v[1], s->F, NULL, s->tokens * s->K, s->F))
 ROW_FN(swiglu_bwd, OPS.swiglu_bwd(&b->x, v[3], v[4], NULL, v[2], v[0], v[1], s->F, NULL,
                                   s->tokens * s->K, s->F))

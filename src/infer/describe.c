@@ -39,7 +39,7 @@ static void describe_memory(dsm_model_info *info, const dsm_model *m)
     dsm_net_memory net;
     dsm_net_measure(m, &shape, &net);
     info->buffer_bytes = net.activations + net.scratch;
-    info->cache_bytes_full = dsm_cache_bytes(m, context);
+    info->cache_bytes_full = dsm_cache_bytes(m, context, DSM_F32);
     info->cache_bytes_per_token = info->cache_bytes_full / (uint64_t)context;
 }
 

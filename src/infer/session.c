@@ -13,7 +13,7 @@ static dsm_status open_parts(dsm_session *s, dsm_err *err)
     s->ids = malloc((size_t)s->context * sizeof *s->ids);
     if (!s->logits || !s->ids) return dsm_fail(err, DSM_ENOMEM, "session: out of memory");
     DSM_TRY(dsm_sampler_open(&s->sampler, entries, err));
-    return dsm_cache_open(&s->cache, l->model, s->context, err);
+    return dsm_cache_open(&s->cache, l->model, s->context, DSM_F32, err);
 }
 
 dsm_status dsm_session_open(dsm_session **out, dsm_engine *e, int64_t context, dsm_err *err)

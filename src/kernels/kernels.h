@@ -72,6 +72,17 @@ typedef struct dsm_attention {
     dsm_real *delta; /* (n_seq, H, T) scratch: Σ dout·out */
 } dsm_attention;
 
+/* Rotary positions of n_heads parts of Dh values each, in place: head h of row r is v + r·rs +
+ * h·head_rs, and row r stands at position r % T of the table. */
+typedef struct dsm_rope {
+    dsm_real *v;
+    int64_t rs, head_rs;
+    int64_t R, T, n_heads, Dh;
+    const dsm_real *cos_sin; /* (T, Dh/2, 2) */
+    int sign;                /* 1, or -1: backward */
+    bool adjacent;           /* pairs (2j, 2j + 1) instead of (j, j + Dh/2) */
+} dsm_rope;
+
 /* AdamW over one flat run of elements that share a decay (Loshchilov & Hutter 2019). */
 typedef struct dsm_adamw {
     dsm_real lr, beta1, beta2, eps, decay;
@@ -93,12 +104,8 @@ typedef void dsm_rmsnorm_bwd_fn(const dsm_exec *x, dsm_real *dx, dsm_real *dw, c
                                 const dsm_real *in, const dsm_real *w, const dsm_real *rstd,
                                 int64_t R, int64_t D);
 
-/* Rotate the heads of v in place, half-split pairs (j, j + Dh/2): v (R, n_heads·Dh), row stride rs;
- * row r stands at position pos0 + r % T. cos_sin (positions, Dh/2, 2). sign = 1, or -1: backward.
- */
-typedef void dsm_rope_fn(const dsm_exec *x, dsm_real *v, int64_t rs, int64_t R, int64_t T,
-                         int64_t pos0, int64_t n_heads, int64_t Dh, const dsm_real *cos_sin,
-                         int sign);
+/* Rotate heads in place. */
+typedef void dsm_rope_fn(const dsm_exec *x, const dsm_rope *op);
 
 /* h[r] = gate[r] · silu(g[r]) ⊙ u[r] over R rows of F; g and u have row stride gu_rs. gate (R) is
  * an expert's weight for its row; NULL: all 1. */

@@ -20,11 +20,6 @@ typedef struct gqa_scratch {
     dsm_real *delta; /* as lse */
 } gqa_scratch;
 
-static int64_t q_width(const dsm_model_config *c)
-{
-    return c->num_attention_heads * c->head_dim;
-}
-
 static int64_t kv_width(const dsm_model_config *c)
 {
     return c->num_key_value_heads * c->head_dim;
@@ -40,8 +35,8 @@ static void *carve(dsm_arena *stay, dsm_arena *a, const dsm_model_config *c, int
 {
     gqa_act *act = dsm_arena_take(stay, sizeof *act);
     gqa_act s = {
-        .qkv = dsm_take_reals(a, R * (q_width(c) + 2 * kv_width(c))),
-        .out = dsm_take_reals(a, R * q_width(c)),
+        .qkv = dsm_take_reals(a, R * (dsm_model_config_q_width(c) + 2 * kv_width(c))),
+        .out = dsm_take_reals(a, R * dsm_model_config_q_width(c)),
         .lse = training ? dsm_take_reals(a, R * c->num_attention_heads) : NULL,
     };
     if (act) *act = s;
@@ -52,8 +47,8 @@ static void *carve_scratch(dsm_arena *stay, dsm_arena *a, const dsm_model_config
 {
     gqa_scratch *scratch = dsm_arena_take(stay, sizeof *scratch);
     gqa_scratch s = {
-        .dqkv = dsm_take_reals(a, R * (q_width(c) + 2 * kv_width(c))),
-        .dout = dsm_take_reals(a, R * q_width(c)),
+        .dqkv = dsm_take_reals(a, R * (dsm_model_config_q_width(c) + 2 * kv_width(c))),
+        .dout = dsm_take_reals(a, R * dsm_model_config_q_width(c)),
         .delta = dsm_take_reals(a, R * c->num_attention_heads),
     };
     if (scratch) *scratch = s;
@@ -68,7 +63,7 @@ typedef struct places {
 
 static places find_places(const dsm_ctx *c, dsm_real *qkv)
 {
-    int64_t nq = q_width(c->config), nk = kv_width(c->config);
+    int64_t nq = dsm_model_config_q_width(c->config), nk = kv_width(c->config);
     places p = {.q = qkv, .k = qkv + nq, .v = qkv + nq + nk, .q_rs = nq + 2 * nk};
     p.kv_rs = p.q_rs;
     if (c->cache) {
@@ -80,18 +75,23 @@ static places find_places(const dsm_ctx *c, dsm_real *qkv)
     return p;
 }
 
+static void rotate_heads(const dsm_ctx *c, dsm_real *v, int64_t rs, int64_t n_heads, int sign)
+{
+    int64_t width = c->config->head_dim;
+    c->k->rope(c->exec,
+               &(dsm_rope){v, rs, width, c->R, c->T, n_heads, width, c->rope, sign, false});
+}
+
 static void rotate(const dsm_ctx *c, const places *p, int sign)
 {
-    const dsm_model_config *g = c->config;
-    const dsm_real *table = c->cache ? c->cache->rope : c->rope;
-    int64_t heads = g->num_attention_heads, kv_heads = g->num_key_value_heads;
-    if (p->k == p->q + q_width(g)) { /* side by side: as one row of heads */
-        c->k->rope(c->exec, p->q, p->q_rs, c->R, c->T, p->pos0, heads + kv_heads, g->head_dim,
-                   table, sign);
+    int64_t heads = c->config->num_attention_heads, kv_heads = c->config->num_key_value_heads;
+    if (p->k ==
+        p->q + dsm_model_config_q_width(c->config)) { /* side by side: as one row of heads */
+        rotate_heads(c, p->q, p->q_rs, heads + kv_heads, sign);
         return;
     }
-    c->k->rope(c->exec, p->q, p->q_rs, c->R, c->T, p->pos0, heads, g->head_dim, table, sign);
-    c->k->rope(c->exec, p->k, p->kv_rs, c->R, c->T, p->pos0, kv_heads, g->head_dim, table, sign);
+    rotate_heads(c, p->q, p->q_rs, heads, sign);
+    rotate_heads(c, p->k, p->kv_rs, kv_heads, sign);
 }
 
 /* One product where the weights and the rows of q, k, v lie together, else three. */
@@ -149,7 +149,7 @@ static dsm_attention describe(const dsm_ctx *c, const places *p, const gqa_act *
         .k_rs = p->kv_rs,
         .v_rs = p->kv_rs,
         .out = act->out,
-        .out_rs = q_width(g),
+        .out_rs = dsm_model_config_q_width(g),
         .lse = act->lse,
     };
 }

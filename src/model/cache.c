@@ -3,7 +3,6 @@
 
 #include "model/attention.h"
 #include "model/net.h"
-#include "model/rope.h"
 
 #include <stdlib.h>
 
@@ -16,33 +15,37 @@ static void layout(dsm_cache *c, dsm_arena *a, const dsm_model_config *g)
         dsm_real *rows = dsm_take_reals(a, c->capacity * c->width);
         if (c->rows) c->rows[l] = rows;
     }
-    c->rope = dsm_take_reals(a, c->capacity * g->head_dim);
 }
 
-size_t dsm_cache_bytes(const dsm_model *m, int64_t capacity)
+size_t dsm_cache_bytes(const dsm_model *m, int64_t capacity, dsm_dtype dtype)
 {
+    (void)dtype;
     dsm_arena measure = {0};
     dsm_cache c = {.capacity = capacity};
     layout(&c, &measure, &m->config);
     return measure.used;
 }
 
-dsm_status dsm_cache_open(dsm_cache **out, const dsm_model *m, int64_t capacity, dsm_err *err)
+dsm_status dsm_cache_open(dsm_cache **out, const dsm_model *m, int64_t capacity, dsm_dtype dtype,
+                          dsm_err *err)
 {
     *out = NULL;
     if (capacity < 1 || capacity > INT32_MAX)
         return dsm_fail(err, DSM_ERANGE, "cache: found %lld positions, expected 1 to %d",
                         (long long)capacity, INT32_MAX);
+    if (dtype != DSM_F32)
+        return dsm_fail(err, DSM_EUSAGE, "cache: found element type %s, expected f32",
+                        dsm_dtype_name(dtype));
     dsm_cache *c = calloc(1, sizeof *c);
     if (!c) return dsm_fail(err, DSM_ENOMEM, "cache: out of memory");
     c->capacity = capacity;
-    dsm_status status = dsm_arena_init(&c->memory, dsm_cache_bytes(m, capacity), "KV cache", err);
+    dsm_status status =
+        dsm_arena_init(&c->memory, dsm_cache_bytes(m, capacity, dtype), "KV cache", err);
     if (status != DSM_OK) {
         free(c);
         return status;
     }
     layout(c, &c->memory, &m->config);
-    dsm_rope_fill(c->rope, capacity, m->config.head_dim, m->config.rope_theta);
     *out = c;
     return DSM_OK;
 }

@@ -14,7 +14,6 @@ typedef struct dsm_cache {
     int64_t width;            /* elements of a row */
     int64_t n_layers;
     dsm_real **rows; /* (L) of (capacity, width) */
-    dsm_real *rope;  /* (capacity, Dh/2, 2) */
     dsm_arena memory;
 } dsm_cache;
 

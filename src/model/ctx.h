@@ -33,7 +33,7 @@ typedef struct dsm_ctx {
     int64_t n_seq, T, R;        /* sequences, positions of each, rows */
     const int32_t *tokens;      /* (R) */
     dsm_cache *cache;           /* keys and values of the positions before, or NULL */
-    const dsm_real *rope;       /* (positions, Dh/2, 2) cos, sin */
+    const dsm_real *rope;       /* (T, Dr/2, 2) cos, sin of this pass's positions */
     const dsm_real *ones;       /* (R) of 1 */
     const dsm_balance *balance; /* NULL: no balance losses */
     dsm_balance_loss *balance_loss;

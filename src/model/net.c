@@ -30,13 +30,14 @@ struct dsm_net {
     dsm_arena activations, scratch;
     size_t lent; /* bytes of activations in the memory of gradients */
 
-    dsm_block_act *layers;     /* (L) */
-    dsm_real *last;            /* (R, D) stream after the last layer */
-    dsm_real *last_norm;       /* (R, D) */
-    dsm_real *last_rstd;       /* (R) */
-    dsm_real *rope;            /* (seq_len, Dh/2, 2) */
-    dsm_real *ones;            /* (R) */
-    int32_t *tokens, *targets; /* (R) of the last micro-batch */
+    dsm_block_act *layers;        /* (L) */
+    dsm_real *last;               /* (R, D) stream after the last layer */
+    dsm_real *last_norm;          /* (R, D) */
+    dsm_real *last_rstd;          /* (R) */
+    dsm_real *rope;               /* (seq_len, Dr/2, 2) of the positions that */
+    int64_t rope_begin, rope_end; /* it holds */
+    dsm_real *ones;               /* (R) */
+    int32_t *tokens, *targets;    /* (R) of the last micro-batch */
     dsm_block_scratch block;
     dsm_loss_scratch loss;
     dsm_real *dstream;    /* (R, D) gradient of the stream */
@@ -95,7 +96,7 @@ static void lay_out(dsm_net *n, dsm_arena *a, dsm_arena *s)
     lay_out_layers(n, a, &g);
     n->last_norm = dsm_take_reals(a, size);
     n->last_rstd = dsm_take_reals(a, R);
-    n->rope = dsm_take_reals(a, n->options.seq_len * c->head_dim);
+    n->rope = dsm_take_reals(a, n->options.seq_len * dsm_model_config_rope_dim(c));
     n->ones = dsm_take_reals(a, R);
     n->tokens = dsm_take_ints(a, R);
     n->targets = dsm_take_ints(a, R);
@@ -148,7 +149,6 @@ static dsm_status take_memory(dsm_net *n, dsm_err *err)
 dsm_status dsm_net_open(dsm_net **out, dsm_model *m, const dsm_exec *x, const dsm_net_options *o,
                         dsm_err *err)
 {
-    const dsm_model_config *c = &m->config;
     *out = NULL;
     DSM_TRY(check_options(m, o, err));
     dsm_net *n = calloc(1, sizeof *n);
@@ -161,7 +161,6 @@ dsm_status dsm_net_open(dsm_net **out, dsm_model *m, const dsm_exec *x, const ds
         dsm_net_close(n);
         return status;
     }
-    dsm_rope_fill(n->rope, o->seq_len, c->head_dim, c->rope_theta);
     for (int64_t i = 0; i < rows_of(o); i++)
         n->ones[i] = 1;
     *out = n;
@@ -178,8 +177,20 @@ void dsm_net_close(dsm_net *n)
 
 /* --- forward and backward ---------------------------------------------------------------- */
 
-static dsm_ctx context(dsm_net *n, const int32_t *tokens, int64_t n_seq, int64_t T)
+/* The rotations of positions `begin` … `end`-1, the last of a text. */
+static void hold_positions(dsm_net *n, int64_t begin, int64_t end)
 {
+    bool grows = n->model->config.rope.kind == DSM_ROPE_DYNAMIC && n->rope_end != end;
+    if (n->rope_begin == begin && n->rope_end >= end && !grows) return;
+    dsm_rope_fill(n->rope, begin, end, &n->model->config, end);
+    n->rope_begin = begin;
+    n->rope_end = end;
+}
+
+/* T positions of each sequence from `begin` on. */
+static dsm_ctx context(dsm_net *n, const int32_t *tokens, int64_t n_seq, int64_t begin, int64_t T)
+{
+    hold_positions(n, begin, begin + T);
     n->watch.last = dsm_clock();
     return (dsm_ctx){.exec = n->exec,
                      .k = n->exec->kernels,
@@ -372,7 +383,7 @@ dsm_status dsm_net_step(dsm_net *n, const int32_t *tokens, const int32_t *target
     memcpy(n->targets, targets, R * sizeof *targets);
     n->mode = *mode;
     n->n_seq = n_seq;
-    dsm_ctx c = context(n, n->tokens, n_seq, n->options.seq_len);
+    dsm_ctx c = context(n, n->tokens, n_seq, 0, n->options.seq_len);
     dsm_losses step = run_micro_batch(n, &c, mode->training ? weight : 0, loads);
     add_losses(losses, &step);
     if (token_loss) memcpy(token_loss, n->loss.loss, R * sizeof *token_loss);
@@ -407,7 +418,7 @@ void dsm_net_find_nonfinite(dsm_net *n, char *where, size_t size)
     dsm_probe probe = {""};
     probe_parameters(n, &probe);
     if (!probe.where[0] && n->n_seq > 0) {
-        dsm_ctx c = context(n, n->tokens, n->n_seq, n->options.seq_len);
+        dsm_ctx c = context(n, n->tokens, n->n_seq, 0, n->options.seq_len);
         c.probe = &probe;
         run_micro_batch(n, &c, 0, NULL);
     }
@@ -430,7 +441,7 @@ dsm_status dsm_net_feed(dsm_net *n, dsm_cache *cache, const int32_t *tokens, int
     DSM_TRY(check_ids("token", tokens, n_tokens, 0, m->config.vocab_size, err));
     n->mode = (dsm_route_mode){.first_token = cache->length};
     n->n_seq = 0;
-    dsm_ctx c = context(n, tokens, 1, n_tokens);
+    dsm_ctx c = context(n, tokens, 1, cache->length, n_tokens);
     c.cache = cache;
     forward(n, &c, NULL);
     cache->length += n_tokens;

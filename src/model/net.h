@@ -58,13 +58,15 @@ dsm_status dsm_net_step(dsm_net *n, const int32_t *tokens, const int32_t *target
 
 /* --- generation ------------------------------------------------------------------------------- */
 
-typedef struct dsm_cache dsm_cache; /* keys and values of one sequence, f32 (cache.h) */
-dsm_status dsm_cache_open(dsm_cache **out, const dsm_model *m, int64_t capacity, dsm_err *err);
+/* Keys and values of one sequence (cache.h), stored as f32, f16 or q8_0. */
+typedef struct dsm_cache dsm_cache;
+dsm_status dsm_cache_open(dsm_cache **out, const dsm_model *m, int64_t capacity, dsm_dtype dtype,
+                          dsm_err *err);
 void dsm_cache_close(dsm_cache *c); /* accepts NULL */
 int64_t dsm_cache_length(const dsm_cache *c);
 int64_t dsm_cache_capacity(const dsm_cache *c);
 void dsm_cache_truncate(dsm_cache *c, int64_t length); /* forget positions >= length */
-size_t dsm_cache_bytes(const dsm_model *m, int64_t capacity);
+size_t dsm_cache_bytes(const dsm_model *m, int64_t capacity, dsm_dtype dtype);
 
 /* Feed n tokens (n <= seq_len of the net) that follow the cached ones; logits (n_logits, V) of the
  * last n_logits of them. DSM_ELIMIT when the cache is full. */

@@ -95,7 +95,7 @@ static void plan_serving(dsm_plan *p, const dsm_model *m)
     dsm_net_measure(m, &o, &need);
     p->memory.serve.weights_f32 = 4 * p->params;
     p->memory.serve.weights_bf16 = 2 * p->params;
-    p->memory.serve.kv_cache = (int64_t)dsm_cache_bytes(m, p->seq_len);
+    p->memory.serve.kv_cache = (int64_t)dsm_cache_bytes(m, p->seq_len, DSM_F32);
     p->memory.serve.activations = (int64_t)(need.activations + need.scratch);
     int64_t state = p->memory.serve.kv_cache + p->memory.serve.activations;
     p->memory.serve.total_f32 = p->memory.serve.weights_f32 + state;

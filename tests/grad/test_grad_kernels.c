@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Each backward slot against its forward by directional derivatives, in double.
  *
- * For a random cotangent c the loss is <c, forward(inputs)>. Along a random direction δ of one input,
- * (loss(+hδ) - loss(-hδ)) / 2h must equal <gradient, δ>, with an error of order h² and eps/h. */
+ * For a random cotangent c the loss is <c, forward(inputs)>. Along a random direction δ of one
+ * input, (loss(+hδ) - loss(-hδ)) / 2h must equal <gradient, δ>, with an error of order h² and
+ * eps/h. */
 #include "support/support.h"
 
 #include "support/lab.h"
@@ -34,8 +35,8 @@ static double inner(const dsm_real *a, const dsm_real *b, int64_t n)
     return sum;
 }
 
-static double loss_at(const pair *p, dsm_real *const *in, int moved, const dsm_real *delta, double h,
-                      const dsm_real *c)
+static double loss_at(const pair *p, dsm_real *const *in, int moved, const dsm_real *delta,
+                      double h, const dsm_real *c)
 {
     dsm_real *at[MAX_INPUTS], *out = lab_random(p->n_out, 1, 0);
     memset(out, 0, (size_t)p->n_out * sizeof *out);
@@ -60,7 +61,8 @@ static void check_pair(const pair *p)
     for (int i = 0; i < p->inputs; i++) {
         const double h = 1e-5;
         dsm_real *delta = lab_random(p->n_in[i], 1, (unsigned)i + 50);
-        double numeric = (loss_at(p, in, i, delta, h, c) - loss_at(p, in, i, delta, -h, c)) / (2 * h);
+        double numeric =
+            (loss_at(p, in, i, delta, h, c) - loss_at(p, in, i, delta, -h, c)) / (2 * h);
         double exact = inner(grad[i], delta, p->n_in[i]);
         double error = fabs(numeric - exact) / fmax(1e-3, fabs(exact));
         if (!(error < 1e-6) || exact == 0)
@@ -80,8 +82,15 @@ static dsm_linear linear_op(dsm_mat *w, dsm_real *const *in)
 {
     for (int g = 0; g < LIN_G; g++)
         w[g] = (dsm_mat){in[1] + g * LIN_N * LIN_K, DSM_REAL_DTYPE, LIN_N, LIN_K};
-    return (dsm_linear){.n_groups = LIN_G, .begin = lin_begin, .N = LIN_N, .K = LIN_K, .w = w,
-                        .x = in[0], .x_rs = LIN_K, .x_rows = lin_rows, .y_rs = LIN_N,
+    return (dsm_linear){.n_groups = LIN_G,
+                        .begin = lin_begin,
+                        .N = LIN_N,
+                        .K = LIN_K,
+                        .w = w,
+                        .x = in[0],
+                        .x_rs = LIN_K,
+                        .x_rows = lin_rows,
+                        .y_rs = LIN_N,
                         .dx_rs = LIN_K};
 }
 
@@ -140,10 +149,17 @@ static const dsm_real *rope_table(void)
     return table;
 }
 
+/* Two heads side by side. */
+static void rotate(const pair *p, dsm_real *v, int sign)
+{
+    OPS->rope(X, &(dsm_rope){v, 2 * WIDTH, WIDTH, ROWS, 3, 2, WIDTH, rope_table(), sign,
+                             strcmp(p->name, "adjacent rope") == 0});
+}
+
 static void rope_forward(const pair *p, dsm_real *out, dsm_real *const *in)
 {
     memcpy(out, in[0], (size_t)p->n_out * sizeof *out);
-    OPS->rope(X, out, 2 * WIDTH, ROWS, 3, 2, 2, WIDTH, rope_table(), 1);
+    rotate(p, out, 1);
 }
 
 static void rope_backward(const pair *p, dsm_real *const *grad, const dsm_real *dout,
@@ -151,7 +167,7 @@ static void rope_backward(const pair *p, dsm_real *const *grad, const dsm_real *
 {
     (void)in;
     memcpy(grad[0], dout, (size_t)p->n_out * sizeof *dout);
-    OPS->rope(X, grad[0], 2 * WIDTH, ROWS, 3, 2, 2, WIDTH, rope_table(), -1);
+    rotate(p, grad[0], -1);
 }
 
 static void swiglu_forward(const pair *p, dsm_real *out, dsm_real *const *in)
@@ -235,9 +251,21 @@ enum { SEQ = 2, T = 7, H = 4, HK = 2, DK = 3, DV = 5 };
 
 static dsm_attention attention_op(dsm_real *const *in)
 {
-    return (dsm_attention){.n_seq = SEQ, .T = T, .k_seq = T, .H = H, .Hk = HK, .Dk = DK, .Dv = DV,
-                           .scale = (dsm_real)0.7, .q = in[0], .k = in[1], .v = in[2],
-                           .q_rs = H * DK, .k_rs = HK * DK, .v_rs = HK * DV, .out_rs = H * DV};
+    return (dsm_attention){.n_seq = SEQ,
+                           .T = T,
+                           .k_seq = T,
+                           .H = H,
+                           .Hk = HK,
+                           .Dk = DK,
+                           .Dv = DV,
+                           .scale = (dsm_real)0.7,
+                           .q = in[0],
+                           .k = in[1],
+                           .v = in[2],
+                           .q_rs = H * DK,
+                           .k_rs = HK * DK,
+                           .v_rs = HK * DV,
+                           .out_rs = H * DV};
 }
 
 static void attention_forward(const pair *p, dsm_real *out, dsm_real *const *in)
@@ -266,20 +294,58 @@ static void attention_backward(const pair *p, dsm_real *const *grad, const dsm_r
 }
 
 static const pair pairs[] = {
-    {"linear", {"x", "w"}, {LIN_POOL * LIN_K, LIN_G * LIN_N * LIN_K}, LIN_R * LIN_N, 2,
-     linear_forward, linear_backward, 1},
-    {"rmsnorm", {"x", "w"}, {ROWS * WIDTH, WIDTH}, ROWS * WIDTH, 2, norm_forward, norm_backward, 1},
+    {"linear",
+     {"x", "w"},
+     {LIN_POOL * LIN_K, LIN_G *LIN_N *LIN_K},
+     LIN_R *LIN_N,
+     2,
+     linear_forward,
+     linear_backward,
+     1},
+    {"rmsnorm", {"x", "w"}, {ROWS * WIDTH, WIDTH}, ROWS *WIDTH, 2, norm_forward, norm_backward, 1},
     {"rope", {"v"}, {ROWS * 2 * WIDTH}, ROWS * 2 * WIDTH, 1, rope_forward, rope_backward, 1},
-    {"swiglu", {"g", "u"}, {ROWS * WIDTH, ROWS * WIDTH}, ROWS * WIDTH, 2, swiglu_forward,
-     swiglu_backward, 3},
-    {"gated swiglu", {"g", "u", "gate"}, {ROWS * WIDTH, ROWS * WIDTH, ROWS}, ROWS * WIDTH, 3,
-     swiglu_forward, swiglu_backward, 3},
+    {"adjacent rope",
+     {"v"},
+     {ROWS * 2 * WIDTH},
+     ROWS * 2 * WIDTH,
+     1,
+     rope_forward,
+     rope_backward,
+     1},
+    {"swiglu",
+     {"g", "u"},
+     {ROWS * WIDTH, ROWS *WIDTH},
+     ROWS *WIDTH,
+     2,
+     swiglu_forward,
+     swiglu_backward,
+     3},
+    {"gated swiglu",
+     {"g", "u", "gate"},
+     {ROWS * WIDTH, ROWS *WIDTH, ROWS},
+     ROWS *WIDTH,
+     3,
+     swiglu_forward,
+     swiglu_backward,
+     3},
     {"xent", {"logits"}, {ROWS * WIDTH}, ROWS, 1, xent_forward, xent_backward, 3},
-    {"combine", {"rows"}, {TOKENS * CHOICES * WIDTH}, TOKENS * WIDTH, 1, combine_forward,
-     combine_backward, 1},
-    {"gather", {"table"}, {LIN_POOL * WIDTH}, LIN_R * WIDTH, 1, gather_forward, gather_backward, 1},
-    {"attention", {"q", "k", "v"}, {SEQ * T * H * DK, SEQ * T * HK * DK, SEQ * T * HK * DV},
-     SEQ * T * H * DV, 3, attention_forward, attention_backward, 1},
+    {"combine",
+     {"rows"},
+     {TOKENS * CHOICES * WIDTH},
+     TOKENS *WIDTH,
+     1,
+     combine_forward,
+     combine_backward,
+     1},
+    {"gather", {"table"}, {LIN_POOL * WIDTH}, LIN_R *WIDTH, 1, gather_forward, gather_backward, 1},
+    {"attention",
+     {"q", "k", "v"},
+     {SEQ * T * H * DK, SEQ *T *HK *DK, SEQ *T *HK *DV},
+     SEQ *T *H *DV,
+     3,
+     attention_forward,
+     attention_backward,
+     1},
 };
 
 static void test_pairs(void **state)
@@ -294,9 +360,14 @@ static void test_pairs(void **state)
 static void test_adamw_first_step(void **state)
 {
     dsm_real w[3] = {1, -2, 3}, m[3] = {0}, v[3] = {0}, g[3] = {0.5, -0.25, 4};
-    dsm_adamw p = {.lr = (dsm_real)0.01, .beta1 = (dsm_real)0.9, .beta2 = (dsm_real)0.95,
-                   .eps = (dsm_real)1e-12, .decay = (dsm_real)0.1, .bias1 = (dsm_real)0.1,
-                   .bias2 = (dsm_real)0.05, .grad_scale = 2};
+    dsm_adamw p = {.lr = (dsm_real)0.01,
+                   .beta1 = (dsm_real)0.9,
+                   .beta2 = (dsm_real)0.95,
+                   .eps = (dsm_real)1e-12,
+                   .decay = (dsm_real)0.1,
+                   .bias1 = (dsm_real)0.1,
+                   .bias2 = (dsm_real)0.05,
+                   .grad_scale = 2};
     (void)state;
     lab_truth()->kernels->adamw(lab_truth(), w, m, v, g, 3, &p);
     const double expected[3] = {1 - 0.01 * (1 + 0.1), -2 + 0.01 * (1 + 0.2), 3 - 0.01 * (1 + 0.3)};

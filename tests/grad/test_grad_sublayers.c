@@ -74,7 +74,7 @@ static void carve(bench *b)
     b->act =
         dsm_block_carve(&(dsm_homes){&b->memory, &b->memory}, &g, layer(b)->is_moe, &b->scratch);
     b->head = dsm_loss_carve(&b->memory, R, V);
-    b->rope = dsm_take_reals(&b->memory, T * c->head_dim);
+    b->rope = dsm_take_reals(&b->memory, T * dsm_model_config_rope_dim(c));
 }
 
 static void describe_pass(bench *b)
@@ -113,7 +113,7 @@ static void open_bench(bench *b, const dsm_model_config *c, const dsm_balance *b
     size_t bytes = b->memory.used;
     assert_ok(dsm_arena_init(&b->memory, bytes, "bench", &err));
     carve(b);
-    dsm_rope_fill(b->rope, T, c->head_dim, c->rope_theta);
+    dsm_rope_fill(b->rope, 0, T, c, T);
     for (int i = 0; i < R * 8; i++)
         b->ones[i] = 1;
     for (int i = 0; i < R; i++) {

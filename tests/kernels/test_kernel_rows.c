@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Row-wise kernels against the truth: norm, rotary embedding, SwiGLU, softmax, cross entropy, top-k. */
+/* Row-wise kernels against the truth: norm, rotary embedding, SwiGLU, softmax, cross entropy,
+ * top-k. */
 #include "support/support.h"
 
 #include "support/lab.h"
@@ -18,12 +19,12 @@ enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 
 typedef struct ctx {
     shape s;
-    int64_t rs, T, pos0, heads, K;
+    int64_t rs, head_rs, T, heads, K;
     const dsm_real *a, *b, *c, *d;
     const int32_t *id;
     dsm_real scale;
     int sign;
-    bool in_place;
+    bool in_place, adjacent;
 } ctx;
 
 static void check(lab_case *c, const ctx *k)
@@ -53,7 +54,9 @@ static void test_norm(void **state)
     for (int i = 0; i < N_SHAPES; i++) {
         int64_t R = shapes[i].R, D = shapes[i].D, n = R * D;
         for (double amp = 1e-3; amp < 1e5; amp *= 1e4) {
-            ctx k = {.s = shapes[i], .a = lab_random(n, amp, 1), .b = lab_random(D, 2, 2),
+            ctx k = {.s = shapes[i],
+                     .a = lab_random(n, amp, 1),
+                     .b = lab_random(D, 2, 2),
                      .scale = (dsm_real)1e-6};
             double rel = eps * (4 + sqrt((double)D)); /* mean of squares, then a square root */
             lab_case c = {.op = "rmsnorm", .run = run_norm, .n_out = 2};
@@ -69,10 +72,11 @@ static void test_norm(void **state)
             for (int64_t r = 0; r < R; r++)
                 top = fmax(top, (double)rstd[r]);
             lab_case b = {.op = "rmsnorm_bwd", .run = run_norm_bwd, .n_out = 2};
-            b.out[0] = (lab_out){"dx", n, lab_random(n, 1, 6),
-                                 eps * (1 + 4 * top * (4 + sqrt((double)D))), eps, false};
-            b.out[1] = (lab_out){"dw", D, lab_random(D, 1, 7),
-                                 lab_sum_tol(R, sqrt((double)D)), eps, false};
+            b.out[0] = (lab_out){
+                "dx", n,    lab_random(n, 1, 6), eps * (1 + 4 * top * (4 + sqrt((double)D))),
+                eps,  false};
+            b.out[1] = (lab_out){"dw", D,    lab_random(D, 1, 7), lab_sum_tol(R, sqrt((double)D)),
+                                 eps,  false};
             check(&b, &k);
             lab_release();
         }
@@ -84,21 +88,32 @@ static void test_norm(void **state)
 static void run_rope(const dsm_exec *x, const void *raw, dsm_real *const *out)
 {
     const ctx *c = raw;
-    x->kernels->rope(x, out[0], c->rs, c->s.R, c->T, c->pos0, c->heads, c->s.D, c->a, c->sign);
+    x->kernels->rope(x, &(dsm_rope){out[0], c->rs, c->head_rs, c->s.R, c->T, c->heads, c->s.D, c->a,
+                                    c->sign, c->adjacent});
 }
 
 static void test_rope(void **state)
 {
     static const ctx cases[] = {
-        {.s = {1, 2}, .T = 1, .heads = 1, .rs = 2, .sign = 1},
-        {.s = {14, 6}, .T = 7, .heads = 3, .rs = 20, .sign = -1},
-        {.s = {33, 64}, .T = 11, .pos0 = 5, .heads = 2, .rs = 128, .sign = 1},
-        {.s = {20, 34}, .T = 10, .heads = 5, .rs = 171, .sign = -1},
+        {.s = {1, 2}, .T = 1, .heads = 1, .rs = 2, .head_rs = 2, .sign = 1},
+        {.s = {14, 6}, .T = 7, .heads = 3, .rs = 20, .head_rs = 6, .sign = -1},
+        {.s = {33, 64}, .T = 11, .heads = 2, .rs = 128, .head_rs = 64, .sign = 1},
+        {.s = {20, 34}, .T = 10, .heads = 5, .rs = 171, .head_rs = 34, .sign = -1},
+        {.s = {1, 2}, .T = 1, .heads = 1, .rs = 2, .head_rs = 2, .sign = 1, .adjacent = true},
+        {.s = {15, 6}, .T = 5, .heads = 3, .rs = 40, .head_rs = 13, .sign = -1, .adjacent = true},
+        {.s = {33, 64},
+         .T = 11,
+         .heads = 4,
+         .rs = 768,
+         .head_rs = 192,
+         .sign = 1,
+         .adjacent = true},
+        {.s = {20, 34}, .T = 10, .heads = 2, .rs = 81, .head_rs = 34, .sign = -1, .adjacent = true},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ctx k = cases[i];
-        k.a = lab_random((k.pos0 + k.T) * k.s.D, 1, 1);
+        k.a = lab_random(k.T * k.s.D, 1, 1);
         int64_t n = k.s.R * k.rs;
         lab_case c = {.op = "rope", .run = run_rope, .n_out = 1};
         c.out[0] = (lab_out){"v", n, lab_random(n, 1, 2), 2 * eps, 0, false};
@@ -168,8 +183,8 @@ static void test_softmax(void **state)
             ctx k = {.s = shapes[i], .a = lab_random(n, amp, 1), .in_place = variant % 2};
             lab_case c = {.op = "softmax", .run = run_softmax, .n_out = 1};
             /* subnormal results may differ by a few steps of 2^-149 */
-            c.out[0] = (lab_out){"score", n, k.in_place ? k.a : NULL, 1e-44,
-                                 eps * (6 + sqrt((double)k.s.D)), false};
+            c.out[0] = (lab_out){
+                "score", n, k.in_place ? k.a : NULL, 1e-44, eps * (6 + sqrt((double)k.s.D)), false};
             check(&c, &k);
             lab_release();
         }
@@ -187,7 +202,8 @@ static void test_xent(void **state)
     for (int i = 0; i < N_SHAPES; i++)
         for (int variant = 0; variant < 4; variant++) {
             double amp = variant < 2 ? 5 : 100;
-            ctx k = {.s = shapes[i], .rs = shapes[i].D + 3 * (variant % 2),
+            ctx k = {.s = shapes[i],
+                     .rs = shapes[i].D + 3 * (variant % 2),
                      .scale = variant % 2 ? (dsm_real)0.25 : 0};
             int64_t n = k.s.R * k.rs;
             int32_t *target = lab_random_int(k.s.R, k.s.D, 2);

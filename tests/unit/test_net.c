@@ -147,7 +147,8 @@ static void threads_do_not_change_bits(void **state)
     }
 }
 
-/* What is computed again, and what lives in memory of gradients, changes memory and nothing else. */
+/* What is computed again, and what lives in memory of gradients, changes memory and nothing else.
+ */
 static void memory_does_not_change_bits(void **state)
 {
     (void)state;
@@ -233,7 +234,7 @@ static void feed_in_chunks(fixture *f, int64_t chunk, dsm_real *logits)
 {
     dsm_cache *cache;
     dsm_err err;
-    assert_ok(dsm_cache_open(&cache, f->model, T + 3, &err));
+    assert_ok(dsm_cache_open(&cache, f->model, T + 3, DSM_F32, &err));
     for (int64_t at = 0; at < T; at += chunk) {
         int64_t n = T - at < chunk ? T - at : chunk;
         assert_ok(dsm_net_feed(f->net, cache, tokens + at, n, logits + at * V, n, &err));
@@ -349,7 +350,7 @@ static void truncating_forgets(void **state)
     dsm_cache *cache;
     dsm_err err;
     open_fixture(&f, &c, 1, false);
-    assert_ok(dsm_cache_open(&cache, f.model, T, &err));
+    assert_ok(dsm_cache_open(&cache, f.model, T, DSM_F32, &err));
     assert_ok(dsm_net_feed(f.net, cache, tokens, 10, first, 1, &err));
     assert_ok(dsm_net_feed(f.net, cache, tokens + 10, 5, NULL, 0, &err));
     dsm_cache_truncate(cache, 9);
