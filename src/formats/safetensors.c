@@ -406,16 +406,27 @@ static dsm_status write_data(dsm_file_writer *w, const dsm_st_item *t, dsm_err *
 {
     int64_t n = elements_of(t);
     const unsigned char *from = t->data;
-    size_t size = dsm_dtype_size(t->from);
-    if (t->from == t->to) return dsm_file_write(w, from, (size_t)n * size, err);
+    if (t->from == t->to) return dsm_file_write(w, from, dsm_dtype_bytes(t->from, n), err);
     dsm_real values[CONVERT_CHUNK];
     unsigned char stored[CONVERT_CHUNK * sizeof(double)];
     for (int64_t i = 0; i < n; i += CONVERT_CHUNK) {
         int64_t m = n - i < CONVERT_CHUNK ? n - i : CONVERT_CHUNK;
-        dsm_dtype_load(values, from + (size_t)i * size, t->from, m);
+        dsm_dtype_load(values, from + dsm_dtype_bytes(t->from, i), t->from, m);
         dsm_dtype_store(stored, t->to, values, m);
         DSM_TRY(dsm_file_write(w, stored, (size_t)m * dsm_dtype_size(t->to), err));
     }
+    return DSM_OK;
+}
+
+/* The format has no blocks: quantised weights live in GGUF files. */
+static dsm_status check_kinds(const char *path, const dsm_st_item *items, int64_t n, dsm_err *err)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (!kind_of_dtype(items[i].to))
+            return dsm_fail(err, DSM_EUSAGE,
+                            "%s: found %s for %s, expected f32, bf16 or f16; quantised weights go "
+                            "into a .gguf file",
+                            path, dsm_dtype_name(items[i].to), items[i].name);
     return DSM_OK;
 }
 
@@ -437,6 +448,7 @@ static dsm_status write_file(const char *path, const dsm_buf *header,
 dsm_status dsm_st_write(const char *path, const dsm_st_item *items, int64_t n,
                         const char *const *metadata, dsm_err *err)
 {
+    DSM_TRY(check_kinds(path, items, n, err));
     const dsm_st_item **order = calloc((size_t)n + 1, sizeof *order);
     if (!order) return dsm_fail(err, DSM_ENOMEM, "%s: out of memory", path);
     for (int64_t i = 0; i < n; i++)

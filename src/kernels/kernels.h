@@ -20,10 +20,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A weight matrix (N, K), row-major and contiguous, as file or trainer holds it. */
+/* A weight matrix (N, K), row-major and contiguous, as file or trainer holds it. K is whole blocks of
+ * its dtype. */
 typedef struct dsm_mat {
     const void *data;
-    dsm_dtype dtype; /* DSM_REAL_DTYPE, or DSM_F32 / DSM_BF16 / DSM_F16 for forward only */
+    dsm_dtype dtype; /* DSM_REAL_DTYPE; for forward and input only any other that holds reals */
     int64_t rows, cols;
 } dsm_mat;
 

@@ -365,7 +365,7 @@ static bool follows(const dsm_mat *a, const dsm_real *da, const dsm_mat *b, cons
 {
     int64_t n = a->rows * a->cols;
     if (!a->data || a->dtype != b->dtype || a->cols != b->cols) return false;
-    if ((const char *)a->data + (size_t)n * dsm_dtype_size(a->dtype) != b->data) return false;
+    if ((const char *)a->data + dsm_dtype_bytes(a->dtype, n) != b->data) return false;
     return !da ? !db : da + n == db;
 }
 

@@ -70,13 +70,15 @@ static void run_gather_bwd(const dsm_exec *x, const void *raw, dsm_real *const *
 
 static void test_gather(void **state)
 {
-    static const int64_t shapes[][3] = {{4, 0, 8}, {1, 9, 3}, {20, 100, 65}, {50, 33, 130}};
-    static const dsm_dtype dtypes[] = {DSM_F32, DSM_BF16, DSM_F16};
+    static const int64_t shapes[][3] = {
+        {4, 0, 8}, {1, 9, 3}, {20, 100, 65}, {50, 33, 130}, {10, 20, 512}};
+    static const dsm_dtype dtypes[] = {DSM_F32, DSM_BF16, DSM_F16, DSM_Q8_0, DSM_Q4_K};
     (void)state;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (size_t t = 0; t < sizeof dtypes / sizeof *dtypes; t++) {
             int64_t V = shapes[i][0], R = shapes[i][1], D = shapes[i][2];
-            void *stored = lab_bytes((size_t)(V * D) * dsm_dtype_size(dtypes[t]));
+            if (D % dsm_dtype_block(dtypes[t]) != 0) continue;
+            void *stored = lab_bytes(dsm_dtype_bytes(dtypes[t], V * D));
             dsm_dtype_store(stored, dtypes[t], lab_random(V * D, 1, 1), V * D);
             ctx k = {.n = R, .D = D, .table = {stored, dtypes[t], V, D},
                      .pos = lab_random_int(R, V, 2), .dy = lab_random(R * D, 1, 3)};

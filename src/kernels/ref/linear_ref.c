@@ -30,7 +30,7 @@ static const dsm_real *weights(const dsm_mat *w, int64_t at, int64_t n, dsm_real
 {
     if (w->dtype == DSM_REAL_DTYPE) return (const dsm_real *)w->data + at;
     const unsigned char *data = w->data;
-    dsm_dtype_load(buf, data + (size_t)at * dsm_dtype_size(w->dtype), w->dtype, n);
+    dsm_dtype_load(buf, data + dsm_dtype_bytes(w->dtype, at), w->dtype, n);
     return buf;
 }
 

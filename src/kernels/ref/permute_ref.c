@@ -57,7 +57,7 @@ static void gather_rows(void *arg, int64_t item, int worker)
     const gather_args *a = arg;
     dsm_range rows = dsm_chunk(a->R, ROWS, item);
     const unsigned char *data = a->table->data;
-    size_t row_bytes = (size_t)a->D * dsm_dtype_size(a->table->dtype);
+    size_t row_bytes = dsm_dtype_bytes(a->table->dtype, a->D);
     (void)worker;
     for (int64_t r = rows.begin; r < rows.end; r++)
         dsm_dtype_load(a->y + r * a->D, data + (size_t)a->id[r] * row_bytes, a->table->dtype, a->D);

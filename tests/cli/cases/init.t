@@ -12,7 +12,7 @@ $ dsmoe init config.json
 exit 2
 
 $ dsmoe init config.json --out m --dtype q8
-2> dsmoe init: dtype: found "q8", expected f32, bf16 or f16
+2> dsmoe init: dtype: found "q8", expected one of f32, bf16, f16, q8_0, q4_0, q4_1, q4_k, q5_k, q6_k
 exit 2
 
 $ dsmoe init nothing.json --out m
