@@ -46,6 +46,22 @@ static const shape shapes[] = {
     {2, {40, 3}, 65, 70, 0, true, false, DSM_BF16},
     {1, {2}, 70, 300, 0, false, true, DSM_F16},
     {2, {3, 40}, 65, 270, 0, true, false, DSM_F16},
+    {1, {37}, 70, 300, 0, false, true, DSM_BF16},
+    {3, {50, 0, 20}, 100, 96, 3, true, true, DSM_F16},
+    /* quantised: few rows, many rows, an odd number of blocks */
+    {1, {1}, 70, 96, 0, false, false, DSM_Q8_0},
+    {4, {1, 0, 8, 5}, 31, 288, 1, true, true, DSM_Q8_0},
+    {3, {40, 3, 17}, 65, 1056, 0, true, false, DSM_Q8_0},
+    {1, {2}, 33, 160, 0, false, true, DSM_Q4_0},
+    {2, {21, 7}, 50, 1024, 2, true, false, DSM_Q4_0},
+    {2, {3, 6}, 19, 32, 0, false, false, DSM_Q4_1},
+    {2, {60, 4}, 70, 544, 0, false, true, DSM_Q4_1},
+    {1, {1}, 100, 512, 0, false, false, DSM_Q4_K},
+    {3, {8, 33, 7}, 64, 768, 1, true, true, DSM_Q4_K},
+    {2, {4, 1}, 17, 256, 0, true, false, DSM_Q5_K},
+    {1, {45}, 49, 512, 0, false, false, DSM_Q5_K},
+    {3, {1, 2, 6}, 40, 1024, 0, true, true, DSM_Q6_K},
+    {2, {70, 2}, 33, 256, 5, false, false, DSM_Q6_K},
 };
 
 typedef struct ctx {
@@ -59,7 +75,7 @@ static dsm_mat make_weight(const shape *s, unsigned seed)
     int64_t n = s->N * s->K;
     dsm_real *values = lab_random(n, 1, seed);
     if (s->dtype == DSM_REAL_DTYPE) return (dsm_mat){values, s->dtype, s->N, s->K};
-    void *stored = lab_bytes((size_t)n * dsm_dtype_size(s->dtype));
+    void *stored = lab_bytes(dsm_dtype_bytes(s->dtype, n));
     dsm_dtype_store(stored, s->dtype, values, n);
     return (dsm_mat){stored, s->dtype, s->N, s->K};
 }
@@ -121,6 +137,14 @@ static void run_weight(const dsm_exec *x, const void *raw, dsm_real *const *out)
     x->kernels->linear_weight(x, &op);
 }
 
+/* Weights that are not f32 may meet rounded rows: to bf16 on AMX, to int8 if quantised. Of values
+ * up to 1 an int8 keeps ± 1/254 at most: six standard deviations of a sum of n such errors times
+ * weights up to 1. */
+static double stored_tol(const shape *s, int64_t n)
+{
+    return s->dtype == DSM_REAL_DTYPE ? lab_sum_tol(n, 1) : 6 * sqrt((double)n) / (254 * 3);
+}
+
 static void test_forward(void **state)
 {
     (void)state;
@@ -129,8 +153,9 @@ static void test_forward(void **state)
         ctx c = {0};
         int64_t n = make_ctx(&c, s) * c.op.y_rs;
         lab_case k = {.op = "linear", .run = run_forward, .ctx = &c, .n_out = 1};
+        k.coarse = s->dtype != DSM_REAL_DTYPE;
         k.out[0] = (lab_out){"y", n, s->accumulate ? lab_random(n, 1, 5) : NULL,
-                             lab_sum_tol(s->K, 1), 0, false};
+                             stored_tol(s, s->K), 0, false};
         name_case(&k, s);
         lab_check(&k);
         lab_release();
@@ -236,7 +261,8 @@ static void plain_sums(dsm_real *y, const dsm_real *x, const dsm_real *w)
 static void test_f32_precision(void **state)
 {
     static const unsigned sets[] = {DSM_CPU_AVX2, DSM_CPU_AVX2 | DSM_CPU_AVX512,
-                                    DSM_CPU_AVX2 | DSM_CPU_AVX512 | DSM_CPU_AMX};
+                                    DSM_CPU_AVX2 | DSM_CPU_AVX512 | DSM_CPU_AVX512_VNNI |
+                                        DSM_CPU_AMX};
     (void)state;
     dsm_real *y = lab_random(ROWS * WIDTH, 1, 9);
     for (int wide = 0; wide < 2; wide++) {

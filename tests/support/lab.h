@@ -27,6 +27,7 @@ typedef struct lab_case {
     const void *ctx;
     lab_out out[LAB_OUTPUTS];
     int n_out;
+    bool coarse; /* tolerances already say how coarse operands are, in any compute precision */
 } lab_case;
 
 /* cmocka group set-up and tear-down: one dsm_exec per (variant, threads). */

@@ -6,7 +6,9 @@
  * sweeps the rows over it; A is read where it stands, through one pointer per row, so a row
  * map costs nothing and a gather copy is never made. Every panel is packed once per block of rows;
  * groups of very different size still give items of about equal size, so a heavy expert idles no
- * core. Groups of a few rows (decoding) go by dot products straight from the stored weights.
+ * core. Groups of a few rows go by dot products straight from the stored weights;
+ * a map that has no others (decoding) is few_tiled.c's. Quantised weights are unpacked, then
+ * packed.
  *
  * weight: dw (n, k) += dyᵀ · x. An item is a tile of dw of one group; dy and x are packed
  * WEIGHT_DEPTH rows at a time, so the rows that a map gathers are copied once per tile, in cache.
@@ -28,11 +30,11 @@ enum {
 
 /* ---- cutting a matrix into blocks ----------------------------------------------------------- */
 
-/* The depth of one packed block: K cut evenly into blocks of at most `most`, whole quads. */
-static int64_t depth(int64_t K, int64_t most)
+/* The depth of one packed block: K cut evenly into blocks of at most `most`, whole `units`. */
+static int64_t depth(int64_t K, int64_t most, int64_t unit)
 {
     int64_t blocks = dsm_chunk_count(K, most);
-    return blocks ? dsm_chunk_count(dsm_chunk_count(K, blocks), 4) * 4 : 0;
+    return blocks ? dsm_chunk_count(dsm_chunk_count(K, blocks), unit) * unit : 0;
 }
 
 /* ---- forward and input ---------------------------------------------------------------------- */
@@ -40,6 +42,7 @@ static int64_t depth(int64_t K, int64_t most)
 typedef struct linear_job {
     const dsm_exec *x;
     const dsm_linear *op;
+    const dsm_blocks *blocks;
     bool input;           /* C is dx, not y */
     int64_t n, k;         /* columns of C; length of its sums */
     int64_t panels, sets; /* panels of B in all; sets of panels, one to an item */
@@ -67,10 +70,33 @@ static int64_t c_stride(const linear_job *j)
 
 static const void *weight_at(const dsm_mat *w, int64_t row, int64_t column)
 {
-    return (const char *)w->data + (size_t)(row * w->cols + column) * dsm_dtype_size(w->dtype);
+    return (const char *)w->data + dsm_dtype_bytes(w->dtype, row * w->cols + column);
 }
 
-/* Panels of B one after another, k deep. */
+static bool is_quantised(const dsm_mat *w)
+{
+    return dsm_dtype_block(w->dtype) > 1;
+}
+
+/* The same of a quantised weight, by way of `values`. Whole blocks are unpacked, from the one
+ * before the first column wanted to the one after the last. */
+static void pack_unpacked(const linear_job *j, const dsm_mat *w, dsm_range columns, dsm_range k,
+                          float *packed, float *values)
+{
+    const int64_t width = dsm_panel_width(TILE, columns), block = dsm_dtype_block(w->dtype);
+    const dsm_range rows = j->input ? k : columns, along = j->input ? columns : k;
+    const int64_t n = columns.end - columns.begin, from = along.begin / block * block;
+    const int64_t rs = dsm_chunk_count(along.end, block) * block - from;
+    for (int64_t r = rows.begin; r < rows.end; r++)
+        j->blocks->unpack(values + (r - rows.begin) * rs, weight_at(w, r, from), w->dtype, rs);
+    values += along.begin - from;
+    if (j->input)
+        TILE->pack_rows(packed, width, values, DSM_F32, rs, NULL, n, k.end - k.begin);
+    else
+        TILE->pack_transposed(packed, width, values, DSM_F32, rs, n, k.end - k.begin);
+}
+
+/* Panels of B one after another, k deep; behind them is room for unpacked values. */
 static void pack_panels(const linear_job *j, const linear_item *it, dsm_range k, float *packed)
 {
     const dsm_mat *w = it->w;
@@ -78,7 +104,9 @@ static void pack_panels(const linear_job *j, const linear_item *it, dsm_range k,
     for (int64_t p = it->panels.begin; p < it->panels.end; p++) {
         dsm_range c = dsm_panel(TILE, j->n, p);
         int64_t width = dsm_panel_width(TILE, c), n = c.end - c.begin;
-        if (j->input)
+        if (is_quantised(w))
+            pack_unpacked(j, w, c, k, packed, packed + width * len);
+        else if (j->input)
             TILE->pack_rows(packed, width, weight_at(w, k.begin, c.begin), w->dtype, w->cols, NULL,
                             n, len);
         else
@@ -108,7 +136,8 @@ static void sweep_panels(const linear_job *j, const linear_item *it, dsm_range k
 
 static void many_rows(const linear_job *j, const linear_item *it, float *packed)
 {
-    const int64_t step = depth(j->k, TILE->block_k);
+    const int64_t block = dsm_dtype_block(it->w->dtype);
+    const int64_t step = depth(j->k, TILE->block_k, block > 4 && !j->input ? block : 4);
     for (int64_t at = 0; at < j->k; at += step) {
         dsm_range k = {at, at + step < j->k ? at + step : j->k};
         pack_panels(j, it, k, packed);
@@ -119,16 +148,26 @@ static void many_rows(const linear_job *j, const linear_item *it, float *packed)
     }
 }
 
-static void few_rows(const linear_job *j, const linear_item *it)
+static void few_rows(const linear_job *j, const linear_item *it, unsigned char *scratch)
 {
     const int64_t m = it->rows.end - it->rows.begin;
     const int64_t first = dsm_panel(TILE, j->n, it->panels.begin).begin;
-    const int64_t last = dsm_panel(TILE, j->n, it->panels.end - 1).end;
+    const int64_t n = dsm_panel(TILE, j->n, it->panels.end - 1).end - first;
+    const void *w = weight_at(it->w, first, 0);
+    const size_t x8_bytes = dsm_chunk_count((int64_t)DSM_K(x8_bytes)(j->k), DSM_ALIGN) * DSM_ALIGN;
+    float *y = c_row(j, it->rows.begin) + first;
     const float *a[DSM_DOT_MAX_ROWS];
+    dsm_x8 x8[DSM_DOT_MAX_ROWS];
     for (int64_t i = 0; i < m; i++)
         a[i] = a_row(j, it->rows.begin + i);
-    TILE->dot[m - 1](j->k, a, weight_at(it->w, first, 0), it->w->dtype, it->w->cols, last - first,
-                     c_row(j, it->rows.begin) + first, c_stride(j), j->op->accumulate);
+    if (!is_quantised(it->w)) {
+        TILE->dot[m - 1](j->k, a, w, it->w->dtype, it->w->cols, n, y, c_stride(j),
+                         j->op->accumulate);
+        return;
+    }
+    for (int64_t i = 0; i < m; i++)
+        x8[i] = DSM_K(x8_make)(scratch + (size_t)i * x8_bytes, a[i], j->k, it->w->dtype);
+    j->blocks->dot[m - 1](j->k, x8, w, it->w->dtype, n, y, c_stride(j), j->op->accumulate);
 }
 
 static void linear_run_item(void *arg, int64_t item, int worker)
@@ -146,7 +185,7 @@ static void linear_run_item(void *arg, int64_t item, int worker)
     it.rows.begin += op->begin[g];
     it.rows.end += op->begin[g];
     if (!j->input && group_rows <= DSM_DOT_MAX_ROWS)
-        few_rows(j, &it);
+        few_rows(j, &it, dsm_exec_scratch(j->x, worker));
     else
         many_rows(j, &it, dsm_exec_scratch(j->x, worker));
 }
@@ -163,24 +202,32 @@ static void cut_linear(linear_job *j, int64_t blocks)
         j->sets = 2 * j->sets < j->panels ? 2 * j->sets : j->panels;
 }
 
-static void linear_run(const dsm_exec *x, const dsm_linear *op, bool input)
+static void linear_run(const dsm_exec *x, const dsm_linear *op, const dsm_blocks *blocks,
+                       bool input)
 {
-    linear_job j = {.x = x, .op = op, .input = input};
+    linear_job j = {.x = x, .op = op, .blocks = blocks, .input = input};
     j.n = input ? op->K : op->N;
     j.k = input ? op->N : op->K;
-    int64_t blocks = dsm_first_block(op, TILE->block_m, op->n_groups);
-    cut_linear(&j, blocks);
-    dsm_pool_run(x->pool, blocks * j.sets, linear_run_item, &j);
+    int64_t n_blocks = dsm_first_block(op, TILE->block_m, op->n_groups);
+    cut_linear(&j, n_blocks);
+    dsm_pool_run(x->pool, n_blocks * j.sets, linear_run_item, &j);
+}
+
+extern const dsm_blocks dsm_blocks_avx2; /* runs wherever this does */
+
+void DSM_K(linear_blocks)(const dsm_exec *x, const dsm_linear *op, const dsm_blocks *blocks)
+{
+    if (!DSM_K(linear_few)(x, op, blocks)) linear_run(x, op, blocks, false);
 }
 
 void DSM_K(linear_tiled)(const dsm_exec *x, const dsm_linear *op)
 {
-    linear_run(x, op, false);
+    DSM_K(linear_blocks)(x, op, &dsm_blocks_avx2);
 }
 
 void DSM_K(linear_input_tiled)(const dsm_exec *x, const dsm_linear *op)
 {
-    linear_run(x, op, true);
+    linear_run(x, op, &dsm_blocks_avx2, true);
 }
 
 /* ---- weight --------------------------------------------------------------------------------- */
@@ -227,7 +274,7 @@ static void weight_run_item(void *arg, int64_t item, int worker)
     dsm_range n = dsm_chunk(op->N, j->n_step, tile / j->k_tiles);
     int64_t kt = tile % j->k_tiles;
     int64_t first = kt * j->panels / j->k_tiles, last = (kt + 1) * j->panels / j->k_tiles;
-    int64_t R = op->begin[g + 1] - op->begin[g], step = depth(R, WEIGHT_DEPTH);
+    int64_t R = op->begin[g + 1] - op->begin[g], step = depth(R, WEIGHT_DEPTH, 4);
     float *panel = dsm_exec_scratch(j->x, worker);
     if (R == 0 && op->first)
         dsm_clear_tile(

@@ -4,6 +4,7 @@
 #define DSMOE_KERNELS_TILED_TILED_H
 
 #include "kernels/chunk.h"
+#include "kernels/tiled/blocks.h"
 #include "kernels/tiled/tile.h"
 #include "kernels/variant.h"
 
@@ -11,6 +12,10 @@ extern const dsm_tile DSM_K(tile);
 #define TILE (&DSM_K(tile)) /* what this compilation runs on */
 
 dsm_linear_fn DSM_K(linear_tiled);
+/* Few rows in every group, done; or false. */
+bool DSM_K(linear_few)(const dsm_exec *x, const dsm_linear *op, const dsm_blocks *blocks);
+/* linear_tiled with another set of kernels for quantised weights. */
+void DSM_K(linear_blocks)(const dsm_exec *x, const dsm_linear *op, const dsm_blocks *blocks);
 dsm_linear_input_fn DSM_K(linear_input_tiled);
 dsm_linear_weight_fn DSM_K(linear_weight_tiled);
 dsm_attention_fn DSM_K(attention_tiled);
@@ -19,6 +24,9 @@ dsm_softmax_fn DSM_K(softmax_tiled);
 dsm_xent_fn DSM_K(xent_tiled);
 dsm_swiglu_fn DSM_K(swiglu_tiled);
 dsm_swiglu_bwd_fn DSM_K(swiglu_bwd_tiled);
+
+dsm_x8_bytes_fn DSM_K(x8_bytes);
+dsm_x8_make_fn DSM_K(x8_make);
 
 /* n columns as panels of nearly equal width, whole vectors each but the last. */
 static inline int64_t dsm_panel_count(const dsm_tile *t, int64_t n)

@@ -20,6 +20,8 @@ TILED_LIST(X)
 #define X(op)       dsm_##op##_fn dsm_##op##_amx, dsm_##op##_amx_bf16;
 AMX_LIST(X)
 #undef X
+/* Quantised weights with VNNI (blocks_avx512.c); all others as linear_tiled_avx512. */
+dsm_linear_fn dsm_linear_vnni;
 extern const dsm_tile dsm_tile_avx2, dsm_tile_avx512;
 extern const dsm_peak dsm_peaks_avx2[1], dsm_peaks_avx512[5];
 
@@ -63,7 +65,7 @@ static void kernels_amx(dsm_kernels *k)
 
 static bool has_amx(unsigned flags)
 {
-    const unsigned needed = DSM_CPU_AVX512 | DSM_CPU_AMX;
+    const unsigned needed = DSM_CPU_AVX512 | DSM_CPU_AVX512_VNNI | DSM_CPU_AMX;
     return (flags & needed) == needed;
 }
 
@@ -80,6 +82,8 @@ void dsm_kernels_x86(dsm_kernels *k, unsigned flags)
 {
     if (flags & DSM_CPU_AVX2) kernels_avx2(k);
     if (flags & DSM_CPU_AVX512) kernels_avx512(k);
+    if ((flags & DSM_CPU_AVX512) && (flags & DSM_CPU_AVX512_VNNI))
+        DSM_KERNEL_SET(k, linear, dsm_linear_vnni, "avx512 vnni tiled");
     if (has_amx(flags)) kernels_amx(k);
 }
 

@@ -27,7 +27,7 @@ enum {
 };
 
 /* What this precision leaves to others: few rows, and maps that want f32. */
-dsm_linear_fn dsm_linear_tiled_avx512, dsm_linear_amx;
+dsm_linear_fn dsm_linear_vnni, dsm_linear_amx;
 dsm_linear_input_fn dsm_linear_input_tiled_avx512, dsm_linear_input_amx;
 dsm_linear_weight_fn dsm_linear_weight_amx;
 
@@ -145,7 +145,7 @@ static bool wants_f32(const dsm_linear *op)
 void DSM_K(linear)(const dsm_exec *x, const dsm_linear *op)
 {
     if (is_small(op))
-        dsm_linear_tiled_avx512(x, op);
+        dsm_linear_vnni(x, op);
     else if (wants_f32(op))
         dsm_linear_amx(x, op);
     else

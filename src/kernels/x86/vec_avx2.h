@@ -78,6 +78,11 @@ static inline vec vec_load_f16(const uint16_t *p)
     return _mm256_cvtph_ps(_mm_loadu_si128((const void *)p));
 }
 
+static inline vec vec_from_bytes(__m128i q) /* the first LANES signed bytes */
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(q));
+}
+
 /* Lane group L (4 floats) is q[L]. */
 static inline vec vec_from_quads(const __m128 q[LANES / 4])
 {
