@@ -11,6 +11,7 @@
 #include "core/buf.h"
 #include "core/json.h"
 #include "formats/bind.h"
+#include "formats/remote.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -257,6 +258,8 @@ dsm_status dsm_checkpoint_write_shards(const dsm_model *m, const char *dir, dsm_
     free(path);
     if (status == DSM_OK) status = write_generation_config(&m->config, dir, err);
     if (status == DSM_OK) status = write_weights(m, dir, dtype, shard_bytes, err);
+    if (status == DSM_OK) status = dsm_remote_code_write(&m->config, dir, err);
+    if (status == DSM_OK) dsm_remote_warn(&m->config, dir);
     return status;
 }
 

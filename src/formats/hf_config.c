@@ -536,6 +536,12 @@ static void write_family(json_t *o, const dsm_model_config *c, unsigned family)
         json_object_set_new(o, "scoring_func", json_string(sigmoid ? "sigmoid" : "softmax"));
         write_own(o, c);
     }
+    if (family & DSM_FAMILY_V1) /* formats/remote.h */
+        json_object_set_new(o, "auto_map",
+                            json_pack("{s:s, s:s, s:s}", "AutoConfig",
+                                      "configuration_deepseek.DeepseekConfig", "AutoModel",
+                                      "modeling_deepseek.DeepseekModel", "AutoModelForCausalLM",
+                                      "modeling_deepseek.DeepseekForCausalLM"));
     if (family & MLA) {
         json_object_set_new(o, "topk_method", json_string(topk_names[c->topk_method]));
         json_object_set_new(o, "ep_size", json_integer(1));

@@ -361,6 +361,31 @@ static void index_and_shards_must_agree(void **state)
     test_remove_dir(dir);
 }
 
+/* transformers has no class for type deepseek: such a folder brings its own. */
+static void v1_folders_carry_their_python(void **state)
+{
+    (void)state;
+    for (int is_v1 = 0; is_v1 < 2; is_v1++) {
+        dsm_err err;
+        dsm_buf text = {0};
+        dsm_model_config c = small_config();
+        if (!is_v1) strcpy(c.model_type, "llama");
+        char *dir = saved_model(&c);
+        const char *code = test_path(dir, "modeling_deepseek.py");
+        assert_int_equal(dsm_fs_exists(code), is_v1);
+        assert_int_equal(dsm_fs_exists(test_path(dir, "configuration_deepseek.py")), is_v1);
+        assert_ok(dsm_fs_read(&text, test_path(dir, "config.json"), 1 << 16, &err));
+        assert_int_equal(test_contains(text.data, "modeling_deepseek.DeepseekForCausalLM"), is_v1);
+        if (is_v1) {
+            text.len = 0;
+            assert_ok(dsm_fs_read(&text, code, 1 << 16, &err));
+            assert_true(test_contains(text.data, "class DeepseekForCausalLM("));
+        }
+        dsm_buf_free(&text);
+        test_remove_dir(dir);
+    }
+}
+
 static void reads_the_ids_that_end_a_text(void **state)
 {
     (void)state;
@@ -414,6 +439,7 @@ int main(void)
         cmocka_unit_test(a_hash_table_names_experts_that_exist),
         cmocka_unit_test(damaged_folders_are_reported),
         cmocka_unit_test(index_and_shards_must_agree),
+        cmocka_unit_test(v1_folders_carry_their_python),
         cmocka_unit_test(reads_the_ids_that_end_a_text),
         cmocka_unit_test(copies_the_tokenizer),
     };

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* The files of src/formats/remote/, as bytes: remote_files.c is made of them at build time. */
+#ifndef DSMOE_FORMATS_REMOTE_FILES_H
+#define DSMOE_FORMATS_REMOTE_FILES_H
+
+#include <stddef.h>
+
+typedef struct dsm_embedded_file {
+    const char *name;
+    const unsigned char *data;
+    size_t size;
+} dsm_embedded_file;
+
+extern const dsm_embedded_file dsm_remote_files[];
+extern const size_t dsm_n_remote_files;
+
+#endif
