@@ -13,6 +13,7 @@ import sys
 ALLOWED = {
     "core": "",
     "kernels": "core",
+    "template": "core",
     "tokenizer": "core",
     "run": "core",
     "data": "core tokenizer",

