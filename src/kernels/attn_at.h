@@ -18,7 +18,14 @@ static inline int64_t dsm_k_at(const dsm_attention *op, int64_t b, int64_t hk, i
 
 static inline int64_t dsm_v_at(const dsm_attention *op, int64_t b, int64_t hk, int64_t j)
 {
-    return (b * op->k_seq + j) * op->v_rs + hk * op->Dv;
+    return (b * op->k_seq + j) * op->v_rs + hk * (op->v_hs ? op->v_hs : op->Dv);
+}
+
+/* Keys that queries before position `end` see. */
+static inline int64_t dsm_keys_seen(const dsm_attention *op, int64_t end)
+{
+    int64_t n = op->past + end;
+    return op->limit && op->limit < n ? op->limit : n;
 }
 
 static inline int64_t dsm_out_at(const dsm_attention *op, int64_t b, int64_t h, int64_t t)

@@ -64,6 +64,8 @@ typedef struct dsm_attention {
     dsm_real scale;
     const dsm_real *q, *k, *v;
     int64_t q_rs, k_rs, v_rs;
+    int64_t v_hs;  /* between value heads; 0: Dv */
+    int64_t limit; /* forward: keys there are, a multiple of 32; 0: past + T */
     dsm_real *out; /* (n_seq·T, H·Dv) */
     int64_t out_rs;
     dsm_real *lse; /* (n_seq, H, T) log-sum-exp of scaled scores; NULL: not wanted */
@@ -83,6 +85,16 @@ typedef struct dsm_rope {
     int sign;                /* 1, or -1: backward */
     bool adjacent;           /* pairs (2j, 2j + 1) instead of (j, j + Dh/2) */
 } dsm_rope;
+
+/* The keys of latent attention, H heads of Dn + Dr: Dn from the head's part of kv (row stride
+ * kv_rs, heads kv_hs apart), Dr shared by all heads. */
+typedef struct dsm_keys {
+    int64_t R, H, Dn, Dr;
+    dsm_real *k; /* (R, H·(Dn + Dr)) */
+    dsm_real *kv;
+    int64_t kv_rs, kv_hs;
+    dsm_real *shared; /* (R, Dr) */
+} dsm_keys;
 
 /* AdamW over one flat run of elements that share a decay (Loshchilov & Hutter 2019). */
 typedef struct dsm_adamw {
@@ -146,6 +158,18 @@ typedef void dsm_gather_fn(const dsm_exec *x, dsm_real *y, const dsm_mat *table,
 typedef void dsm_gather_bwd_fn(const dsm_exec *x, dsm_real *dtable, const dsm_real *dy,
                                const int32_t *id, int64_t R, int64_t D);
 
+/* y[r] = in[r] for n columns of R rows, strides y_rs and in_rs. */
+typedef void dsm_columns_fn(const dsm_exec *x, dsm_real *y, int64_t y_rs, const dsm_real *in,
+                            int64_t in_rs, int64_t R, int64_t n);
+/* k from kv and shared; backward: kv's key parts and shared (summed over heads) from k. */
+typedef void dsm_keys_fn(const dsm_exec *x, const dsm_keys *op);
+typedef void dsm_keys_bwd_fn(const dsm_exec *x, const dsm_keys *op);
+
+/* Attention over some keys, out (T, H·Dv) and lse (H, T), becomes that over those of more as well.
+ */
+typedef void dsm_join_fn(const dsm_exec *x, dsm_real *out, dsm_real *lse, const dsm_real *more,
+                         const dsm_real *more_lse, int64_t T, int64_t H, int64_t Dv);
+
 typedef void dsm_add_fn(const dsm_exec *x, dsm_real *y, const dsm_real *a, int64_t n); /* y += a */
 /* Σ v² in double over fixed chunks in fixed order; *finite = no inf or nan seen. */
 typedef double dsm_sum_squares_fn(const dsm_exec *x, const dsm_real *v, int64_t n, bool *finite);
@@ -163,7 +187,7 @@ typedef void dsm_normal_fn(const dsm_exec *x, dsm_real *out, int64_t n, const ds
 #define DSM_KERNEL_LIST(X)                                                                         \
     X(linear) X(linear_input) X(linear_weight) X(rmsnorm) X(rmsnorm_bwd) X(rope) X(swiglu)         \
     X(swiglu_bwd) X(attention) X(attention_bwd) X(softmax) X(xent) X(topk) X(combine) X(gather)    \
-    X(gather_bwd) X(add) X(sum_squares) X(adamw) X(normal)
+    X(gather_bwd) X(columns) X(keys) X(keys_bwd) X(join) X(add) X(sum_squares) X(adamw) X(normal)
 /* clang-format on */
 
 enum dsm_kernel_slot {

@@ -23,6 +23,9 @@ typedef struct dsm_attention_kind {
                      dsm_real *dx, const dsm_real *dy, const dsm_real *x);
 } dsm_attention_kind;
 
+extern const dsm_attention_kind dsm_attention_gqa; /* attn_gqa.c: multi-head, grouped-query */
+extern const dsm_attention_kind dsm_attention_mla; /* attn_mla.c: multi-head latent */
+
 const dsm_attention_kind *dsm_attention_of(const dsm_model_config *c);
 
 #endif

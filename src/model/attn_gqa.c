@@ -97,36 +97,36 @@ static void rotate(const dsm_ctx *c, const places *p, int sign)
 /* One product where the weights and the rows of q, k, v lie together, else three. */
 static bool is_merged(const dsm_ctx *c, const dsm_attn_params *p)
 {
-    return p->qkv.w.rows > 0 && !c->cache;
+    return p->gqa.qkv.w.rows > 0 && !c->cache;
 }
 
 static void project(const dsm_ctx *c, const dsm_attn_params *p, const places *at, const dsm_real *x)
 {
     if (is_merged(c, p)) {
-        dsm_linear_forward(c, &p->qkv, at->q, at->q_rs, false, x, c->R);
+        dsm_linear_forward(c, &p->gqa.qkv, at->q, at->q_rs, false, x, c->R);
     } else {
-        dsm_linear_forward(c, &p->q, at->q, at->q_rs, false, x, c->R);
-        dsm_linear_forward(c, &p->k, at->k, at->kv_rs, false, x, c->R);
-        dsm_linear_forward(c, &p->v, at->v, at->kv_rs, false, x, c->R);
+        dsm_linear_forward(c, &p->gqa.q, at->q, at->q_rs, false, x, c->R);
+        dsm_linear_forward(c, &p->gqa.k, at->k, at->kv_rs, false, x, c->R);
+        dsm_linear_forward(c, &p->gqa.v, at->v, at->kv_rs, false, x, c->R);
     }
-    dsm_bias_forward(c, &p->bq, at->q, at->q_rs, c->R);
-    dsm_bias_forward(c, &p->bk, at->k, at->kv_rs, c->R);
-    dsm_bias_forward(c, &p->bv, at->v, at->kv_rs, c->R);
+    dsm_bias_forward(c, &p->gqa.bq, at->q, at->q_rs, c->R);
+    dsm_bias_forward(c, &p->gqa.bk, at->k, at->kv_rs, c->R);
+    dsm_bias_forward(c, &p->gqa.bv, at->v, at->kv_rs, c->R);
 }
 
 static void project_backward(const dsm_ctx *c, const dsm_attn_params *p, const places *grad,
                              dsm_real *dx, const dsm_real *x)
 {
     if (is_merged(c, p)) {
-        dsm_linear_backward(c, &p->qkv, dx, false, grad->q, grad->q_rs, x, c->R);
+        dsm_linear_backward(c, &p->gqa.qkv, dx, false, grad->q, grad->q_rs, x, c->R);
     } else {
-        dsm_linear_backward(c, &p->q, dx, false, grad->q, grad->q_rs, x, c->R);
-        dsm_linear_backward(c, &p->k, dx, true, grad->k, grad->kv_rs, x, c->R);
-        dsm_linear_backward(c, &p->v, dx, true, grad->v, grad->kv_rs, x, c->R);
+        dsm_linear_backward(c, &p->gqa.q, dx, false, grad->q, grad->q_rs, x, c->R);
+        dsm_linear_backward(c, &p->gqa.k, dx, true, grad->k, grad->kv_rs, x, c->R);
+        dsm_linear_backward(c, &p->gqa.v, dx, true, grad->v, grad->kv_rs, x, c->R);
     }
-    dsm_bias_backward(c, &p->bq, grad->q, grad->q_rs, c->R);
-    dsm_bias_backward(c, &p->bk, grad->k, grad->kv_rs, c->R);
-    dsm_bias_backward(c, &p->bv, grad->v, grad->kv_rs, c->R);
+    dsm_bias_backward(c, &p->gqa.bq, grad->q, grad->q_rs, c->R);
+    dsm_bias_backward(c, &p->gqa.bk, grad->k, grad->kv_rs, c->R);
+    dsm_bias_backward(c, &p->gqa.bv, grad->v, grad->kv_rs, c->R);
 }
 
 static dsm_attention describe(const dsm_ctx *c, const places *p, const gqa_act *act)
@@ -202,7 +202,7 @@ static void backward(const dsm_ctx *c, const dsm_attn_params *p, void *state, vo
     dsm_lap(c, DSM_PART_PROJECT);
 }
 
-static const dsm_attention_kind gqa = {
+const dsm_attention_kind dsm_attention_gqa = {
     .name = "gqa",
     .cache_width = cache_width,
     .carve = carve,
@@ -210,9 +210,3 @@ static const dsm_attention_kind gqa = {
     .forward = forward,
     .backward = backward,
 };
-
-const dsm_attention_kind *dsm_attention_of(const dsm_model_config *c)
-{
-    (void)c; /* every family that config.c accepts so far */
-    return &gqa;
-}

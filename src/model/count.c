@@ -28,7 +28,7 @@ dsm_counts dsm_model_count(const dsm_model *m)
 double dsm_model_train_flops(const dsm_model *m, int64_t T)
 {
     const dsm_model_config *c = &m->config;
-    double width = (double)(c->num_attention_heads * c->head_dim);
+    double widths = (double)(dsm_model_config_q_width(c) + dsm_model_config_o_width(c));
     return 6.0 * (double)dsm_model_count(m).matmul +
-           6.0 * (double)c->num_hidden_layers * (double)T * width;
+           3.0 * (double)c->num_hidden_layers * (double)T * widths;
 }

@@ -15,7 +15,7 @@ typedef struct dsm_counts {
 dsm_counts dsm_model_count(const dsm_model *m);
 
 /* FLOPs of forward and backward per token of a sequence of T: 6 per `matmul` parameter, and causal
- * attention 6·L·T·(H·Dh) (scores and values over T/2 keys on average, once forward and twice
+ * attention 3·L·T·H·(Dk + Dv) (scores and values over T/2 keys on average, once forward and twice
  * backward). */
 double dsm_model_train_flops(const dsm_model *m, int64_t T);
 

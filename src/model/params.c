@@ -20,9 +20,14 @@ typedef enum axis {
     ONE, /* rows of a vector */
     V,
     D,
-    HD, /* H·Dh */
-    KD, /* Hk·Dh */
-    I,  /* width of a dense FFN */
+    HD,  /* H·Dk: all queries */
+    KD,  /* Hk·Dk */
+    HV,  /* H·Dv: all outputs */
+    LQ,  /* q_lora */
+    LK,  /* kv_lora */
+    LKR, /* kv_lora + Dr */
+    HKV, /* H·(Dn + Dv) */
+    I,   /* width of a dense FFN */
     E,
     F, /* width of an expert */
     S, /* width of all shared experts together */
@@ -43,6 +48,13 @@ typedef enum view_kind {
 typedef enum presence {
     ALWAYS,
     WITH_BIAS,
+    PLAIN, /* attention that is not latent */
+    PLAIN_BIAS,
+    LATENT,
+    LATENT_BIAS,
+    LATENT_Q, /* with q_lora */
+    LATENT_Q_BIAS,
+    DIRECT_Q, /* without */
     DENSE,
     ROUTED,
     STEERED,
@@ -65,13 +77,23 @@ typedef struct spec {
 /* clang-format off */
 static const spec layer_specs[] = {
     {"input_layernorm.weight",          ONE, D,  DSM_INIT_ONE,    VECTOR, ALWAYS,    IN(attn_norm)},
-    {"self_attn.q_proj.weight",         HD,  D,  DSM_INIT_NORMAL, WEIGHT, ALWAYS,    IN(attn.q)},
-    {"self_attn.q_proj.bias",           ONE, HD, DSM_INIT_ZERO,   VECTOR, WITH_BIAS, IN(attn.bq)},
-    {"self_attn.k_proj.weight",         KD,  D,  DSM_INIT_NORMAL, WEIGHT, ALWAYS,    IN(attn.k)},
-    {"self_attn.k_proj.bias",           ONE, KD, DSM_INIT_ZERO,   VECTOR, WITH_BIAS, IN(attn.bk)},
-    {"self_attn.v_proj.weight",         KD,  D,  DSM_INIT_NORMAL, WEIGHT, ALWAYS,    IN(attn.v)},
-    {"self_attn.v_proj.bias",           ONE, KD, DSM_INIT_ZERO,   VECTOR, WITH_BIAS, IN(attn.bv)},
-    {"self_attn.o_proj.weight",         D,   HD, DSM_INIT_NORMAL, WEIGHT, ALWAYS,    IN(attn.o)},
+    {"self_attn.q_proj.weight",         HD,  D,  DSM_INIT_NORMAL, WEIGHT, PLAIN,     IN(attn.gqa.q)},
+    {"self_attn.q_proj.bias",           ONE, HD, DSM_INIT_ZERO,  VECTOR, PLAIN_BIAS, IN(attn.gqa.bq)},
+    {"self_attn.k_proj.weight",         KD,  D,  DSM_INIT_NORMAL, WEIGHT, PLAIN,     IN(attn.gqa.k)},
+    {"self_attn.k_proj.bias",           ONE, KD, DSM_INIT_ZERO,  VECTOR, PLAIN_BIAS, IN(attn.gqa.bk)},
+    {"self_attn.v_proj.weight",         KD,  D,  DSM_INIT_NORMAL, WEIGHT, PLAIN,     IN(attn.gqa.v)},
+    {"self_attn.v_proj.bias",           ONE, KD, DSM_INIT_ZERO,  VECTOR, PLAIN_BIAS, IN(attn.gqa.bv)},
+    {"self_attn.q_proj.weight",         HD,  D,  DSM_INIT_NORMAL, WEIGHT, DIRECT_Q,  IN(attn.mla.q)},
+    {"self_attn.q_a_proj.weight",       LQ,  D,  DSM_INIT_NORMAL, WEIGHT, LATENT_Q,  IN(attn.mla.q_a)},
+    {"self_attn.kv_a_proj_with_mqa.weight", LKR, D, DSM_INIT_NORMAL, WEIGHT, LATENT, IN(attn.mla.kv_a)},
+    {"self_attn.q_a_proj.bias", ONE, LQ, DSM_INIT_ZERO, VECTOR, LATENT_Q_BIAS, IN(attn.mla.bq_a)},
+    {"self_attn.kv_a_proj_with_mqa.bias", ONE, LKR, DSM_INIT_ZERO, VECTOR, LATENT_BIAS,
+     IN(attn.mla.bkv_a)},
+    {"self_attn.q_a_layernorm.weight",  ONE, LQ, DSM_INIT_ONE, VECTOR, LATENT_Q, IN(attn.mla.q_a_norm)},
+    {"self_attn.q_b_proj.weight",       HD,  LQ, DSM_INIT_NORMAL, WEIGHT, LATENT_Q,  IN(attn.mla.q)},
+    {"self_attn.kv_a_layernorm.weight", ONE, LK, DSM_INIT_ONE,    VECTOR, LATENT, IN(attn.mla.kv_norm)},
+    {"self_attn.kv_b_proj.weight",      HKV, LK, DSM_INIT_NORMAL, WEIGHT, LATENT,    IN(attn.mla.kv_b)},
+    {"self_attn.o_proj.weight",         D,   HV, DSM_INIT_NORMAL, WEIGHT, ALWAYS,    IN(attn.o)},
     {"self_attn.o_proj.bias",           ONE, D,  DSM_INIT_ZERO,   VECTOR, WITH_BIAS, IN(attn.bo)},
     {"post_attention_layernorm.weight", ONE, D,  DSM_INIT_ONE,    VECTOR, ALWAYS,    IN(ffn_norm)},
     {"mlp.gate_proj.weight",            I,   D,  DSM_INIT_NORMAL, GATE,   DENSE,     IN(ffn)},
@@ -100,12 +122,27 @@ enum { N_LAYER_SPECS = sizeof layer_specs / sizeof *layer_specs };
 static bool is_present(const spec *s, const dsm_model_config *c, bool is_moe)
 {
     bool routed = is_moe && c->n_routed_experts > 0;
-    bool hashed = c->router == DSM_ROUTER_HASH;
+    bool hashed = c->router == DSM_ROUTER_HASH, biased = c->attention_bias;
+    bool latent = dsm_model_config_is_mla(c), latent_q = c->q_lora_rank > 0;
     switch (s->when) {
     case ALWAYS:
         return true;
     case WITH_BIAS:
-        return c->attention_bias;
+        return biased;
+    case PLAIN:
+        return !latent;
+    case PLAIN_BIAS:
+        return !latent && biased;
+    case LATENT:
+        return latent;
+    case LATENT_BIAS:
+        return latent && biased;
+    case LATENT_Q:
+        return latent && latent_q;
+    case LATENT_Q_BIAS:
+        return latent && latent_q && biased;
+    case DIRECT_Q:
+        return latent && !latent_q;
     case DENSE:
         return !is_moe;
     case ROUTED:
@@ -128,7 +165,12 @@ static int64_t axis_size(const dsm_model_config *c, axis a)
         [ONE] = 1,
         [V] = c->vocab_size,
         [D] = c->hidden_size,
-        [HD] = c->num_attention_heads * c->head_dim,
+        [HD] = dsm_model_config_q_width(c),
+        [HV] = dsm_model_config_o_width(c),
+        [LQ] = c->q_lora_rank,
+        [LK] = c->kv_lora_rank,
+        [LKR] = c->kv_lora_rank + c->qk_rope_head_dim,
+        [HKV] = c->num_attention_heads * (c->qk_nope_head_dim + c->v_head_dim),
         [KD] = c->num_key_value_heads * c->head_dim,
         [I] = c->intermediate_size,
         [E] = c->n_routed_experts,
@@ -262,6 +304,11 @@ static dsm_layer_params take_layer(const dsm_model_config *c, dsm_arena *a, int6
     take_groups(&p.moe.experts, a, p.is_moe ? c->n_routed_experts : 0, width, d);
     take_groups(&p.moe.shared, a, p.is_moe && c->n_shared_experts > 0 ? 1 : 0,
                 c->n_shared_experts * width, d);
+    if (dsm_model_config_is_mla(c)) {
+        size_t heads = (size_t)c->num_attention_heads;
+        p.attn.mla.key_up = dsm_arena_take(a, heads * sizeof *p.attn.mla.key_up);
+        p.attn.mla.value_up = dsm_arena_take(a, heads * sizeof *p.attn.mla.value_up);
+    }
     return p;
 }
 
@@ -379,7 +426,7 @@ static void merge_groups(dsm_ffn_params *p)
     }
 }
 
-static void merge_projections(dsm_attn_params *p)
+static void merge_gqa(dsm_gqa_params *p)
 {
     p->qkv = p->q;
     bool together =
@@ -387,11 +434,33 @@ static void merge_projections(dsm_attn_params *p)
     p->qkv.w.rows = together ? p->q.w.rows + p->k.w.rows + p->v.w.rows : 0;
 }
 
+static dsm_mat rows_of(const dsm_mat *w, int64_t first, int64_t rows)
+{
+    size_t bytes = (size_t)(first * w->cols) * dsm_dtype_size(w->dtype);
+    const unsigned char *data = w->data;
+    return (dsm_mat){data ? data + bytes : NULL, w->dtype, rows, w->cols};
+}
+
+static void merge_mla(dsm_mla_params *p, const dsm_model_config *c)
+{
+    const int64_t keys = c->qk_nope_head_dim, values = c->v_head_dim;
+    p->a = p->q_a;
+    bool together = p->q_a.w.rows > 0 && follows(&p->q_a.w, p->q_a.dw, &p->kv_a.w, p->kv_a.dw);
+    p->a.w.rows = together ? p->q_a.w.rows + p->kv_a.w.rows : 0;
+    for (int64_t h = 0; h < c->num_attention_heads; h++) {
+        p->key_up[h] = rows_of(&p->kv_b.w, h * (keys + values), keys);
+        p->value_up[h] = rows_of(&p->kv_b.w, h * (keys + values) + keys, values);
+    }
+}
+
 /* Maps that read the same input become one where their weights lie together: fewer, larger
  * products. */
-static void merge_layer(dsm_layer_params *p)
+static void merge_layer(dsm_layer_params *p, const dsm_model_config *c)
 {
-    merge_projections(&p->attn);
+    if (dsm_model_config_is_mla(c))
+        merge_mla(&p->attn.mla, c);
+    else
+        merge_gqa(&p->attn.gqa);
     merge_groups(&p->ffn);
     merge_groups(&p->moe.experts);
     merge_groups(&p->moe.shared);
@@ -402,7 +471,7 @@ static void bind_all(dsm_model *m)
     walk(&m->config, bind_view, &(binder){.m = m});
     if (m->config.tie_word_embeddings) m->head = m->embed;
     for (int64_t l = 0; l < m->config.num_hidden_layers; l++)
-        merge_layer(&m->layers[l]);
+        merge_layer(&m->layers[l], &m->config);
 }
 
 dsm_status dsm_model_bind(dsm_model *m, dsm_err *err)
@@ -448,9 +517,6 @@ dsm_status dsm_model_create(dsm_model **out, const dsm_model_config *c, unsigned
 {
     *out = NULL;
     DSM_TRY(dsm_model_config_check(c, "model", err));
-    if (dsm_model_config_is_mla(c))
-        return dsm_fail(err, DSM_EFORMAT, "model: latent attention (%s) cannot be run yet",
-                        c->model_type);
     dsm_model *m = calloc(1, sizeof *m);
     if (!m) return dsm_fail(err, DSM_ENOMEM, "model: out of memory");
     m->config = *c;

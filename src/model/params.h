@@ -54,10 +54,31 @@ typedef struct dsm_ffn_params {
     bool merged;                      /* in every group up follows gate without a gap */
 } dsm_ffn_params;
 
+/* Biases: n = 0 without attention_bias. */
+typedef struct dsm_gqa_params {
+    dsm_weight q, k, v;
+    dsm_weight qkv; /* q, k, v as one; rows = 0: they do not lie together */
+    dsm_vector bq, bk, bv;
+} dsm_gqa_params;
+
+typedef struct dsm_mla_params {
+    dsm_weight q;                 /* (H·Dk, q_lora): q_b_proj; without q_lora (H·Dk, D): q_proj */
+    dsm_weight q_a;               /* (q_lora, D); rows = 0: no q_lora */
+    dsm_weight kv_a;              /* (kv_lora + Dr, D) */
+    dsm_weight a;                 /* q_a and kv_a as one; rows = 0: they do not lie together */
+    dsm_weight kv_b;              /* (H·(Dn + Dv), kv_lora), per head keys, then values */
+    dsm_vector q_a_norm, kv_norm; /* (q_lora), (kv_lora) */
+    dsm_vector bq_a, bkv_a;
+    dsm_mat *key_up, *value_up; /* (H) of (Dn, kv_lora), (Dv, kv_lora): the parts of kv_b */
+} dsm_mla_params;
+
 typedef struct dsm_attn_params {
-    dsm_weight q, k, v, o;
-    dsm_weight qkv;            /* q, k, v as one; rows = 0: they do not lie together */
-    dsm_vector bq, bk, bv, bo; /* n = 0: no bias (attention_bias false) */
+    dsm_weight o;
+    dsm_vector bo;
+    union { /* by attention kind */
+        dsm_gqa_params gqa;
+        dsm_mla_params mla;
+    };
 } dsm_attn_params;
 
 typedef struct dsm_moe_params {

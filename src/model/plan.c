@@ -48,15 +48,17 @@ static void plan_arithmetic(dsm_plan *p, const dsm_model *m)
 {
     const dsm_model_config *c = &m->config;
     double T = (double)p->seq_len;
-    double width = (double)(c->num_attention_heads * c->head_dim * c->num_hidden_layers);
+    double widths = (double)((dsm_model_config_q_width(c) + dsm_model_config_o_width(c)) *
+                             c->num_hidden_layers);
     dsm_counts n = dsm_model_count(m);
     p->params = n.params;
     p->active_params = n.active;
     p->active_params_no_embedding = n.matmul;
     p->params_no_embedding = n.params - (n.active - n.matmul);
     p->active_ffns = active_ffns(c);
-    p->train_flops_papers = papers_flops(c, p->active_ffns, T);
-    p->train_flops_true_widths = 6 * T * (double)n.matmul + 12 * width * T * T;
+    p->train_flops_true_widths = 6 * T * (double)n.matmul + 6 * widths * T * T;
+    p->train_flops_papers = dsm_model_config_is_mla(c) ? p->train_flops_true_widths
+                                                       : papers_flops(c, p->active_ffns, T);
     p->train_flops_causal = T * dsm_model_train_flops(m, p->seq_len);
 }
 

@@ -209,6 +209,40 @@ static void hash_router(void **state)
     check_config("hash", &c, &no_balance);
 }
 
+/* The smallest V2 and V3. */
+static dsm_model_config latent(const char *model_type)
+{
+    dsm_model_config c = base(), family;
+    dsm_err err;
+    assert_ok(dsm_model_config_defaults_of(&family, model_type, "test", &err));
+    strcpy(c.model_type, model_type);
+    c.q_lora_rank = 6, c.kv_lora_rank = 5, c.v_head_dim = 3;
+    c.qk_nope_head_dim = 3, c.qk_rope_head_dim = 4, c.head_dim = 7;
+    c.topk_method = family.topk_method, c.router = family.router, c.bias = family.bias;
+    c.norm_topk_prob = family.norm_topk_prob;
+    c.n_group = 3, c.topk_group = 2, c.routed_scaling_factor = 1.5;
+    c.initializer_range = 0.5; /* latents of a few values, normed: smaller ones bend sharply */
+    return c;
+}
+
+static void latent_attention(void **state)
+{
+    (void)state;
+    dsm_model_config c = latent("deepseek_v2");
+    check_config("V2", &c, &no_balance);
+    c.attention_bias = true;
+    c.rope.kind = DSM_ROPE_YARN, c.rope.original_max_position_embeddings = 4;
+    c.rope.factor = 8, c.rope.mscale_all_dim = 0.707;
+    check_config("V2, biases, YaRN", &c, &no_balance);
+    c.q_lora_rank = 0;
+    c.topk_method = DSM_TOPK_GROUP_LIMITED;
+    check_config("V2, queries without latent, YaRN, groups", &c, &no_balance);
+    c = latent("deepseek_v3");
+    check_config("V3", &c, &no_balance);
+    c.rope_interleave = false;
+    check_config("V3, half-split pairs", &c, &no_balance);
+}
+
 /* Each loss by itself, so strong that it rules the router's gradient, over both scopes and score
  * kinds. */
 static void every_balance_loss(void **state)
@@ -242,7 +276,7 @@ int main(void)
         cmocka_unit_test(dense_and_grouped_query), cmocka_unit_test(softmax_router),
         cmocka_unit_test(sigmoid_router),          cmocka_unit_test(switch_router),
         cmocka_unit_test(gshard_router),           cmocka_unit_test(hash_router),
-        cmocka_unit_test(every_balance_loss),
+        cmocka_unit_test(latent_attention),        cmocka_unit_test(every_balance_loss),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

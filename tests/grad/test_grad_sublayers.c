@@ -254,6 +254,23 @@ static void plain_sublayers(void **state)
     close_bench(&b);
 }
 
+static void latent_attention(void **state)
+{
+    (void)state;
+    static bench b;
+    for (int i = 0; i < 2; i++) {
+        dsm_model_config c = config(false);
+        strcpy(c.model_type, "deepseek_v2");
+        c.num_key_value_heads = 4, c.q_lora_rank = i ? 6 : 0, c.kv_lora_rank = 5, c.v_head_dim = 3;
+        c.qk_nope_head_dim = 3, c.qk_rope_head_dim = 4, c.head_dim = 7, c.attention_bias = i;
+        open_bench(&b, &c, &(dsm_balance){0}, i ? DSM_RECOMPUTE_ALL : DSM_RECOMPUTE_NONE);
+        b.forward = attention_forward, b.backward = attention_backward;
+        check_pair(&b, i ? "latent attention" : "latent attention, plain queries",
+                   "layers.1.self_attn");
+        close_bench(&b);
+    }
+}
+
 /* --- MoE layer and block ----------------------------------------------------------------- */
 
 static void moe_forward(bench *b)
@@ -411,6 +428,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_sublayers),
+        cmocka_unit_test(latent_attention),
         cmocka_unit_test(moe_layer_of_every_router),
         cmocka_unit_test(blocks),
         cmocka_unit_test(routers),

@@ -15,6 +15,7 @@ typedef struct ctx {
     const int32_t *pos;
     dsm_mat table;
     dsm_adamw p;
+    dsm_keys keys;
 } ctx;
 
 /* ---- combine: every (token, choice) has its own row, some choices are dropped --------------- */
@@ -94,6 +95,60 @@ static void test_gather(void **state)
             lab_check(&b);
             lab_release();
         }
+}
+
+/* ---- keys of latent attention --------------------------------------------------------------- */
+
+static void run_columns(const dsm_exec *x, const void *raw, dsm_real *const *out)
+{
+    const ctx *c = raw;
+    x->kernels->columns(x, out[0] + 1, c->D + 3, c->g + 2, c->D + 5, c->n, c->D);
+}
+
+static void run_keys(const dsm_exec *x, const void *raw, dsm_real *const *out)
+{
+    dsm_keys op = ((const ctx *)raw)->keys;
+    op.k = out[0];
+    x->kernels->keys(x, &op);
+}
+
+static void run_keys_bwd(const dsm_exec *x, const void *raw, dsm_real *const *out)
+{
+    dsm_keys op = ((const ctx *)raw)->keys;
+    op.kv = out[0];
+    op.shared = out[1];
+    x->kernels->keys_bwd(x, &op);
+}
+
+static void test_keys(void **state)
+{
+    /* R, H, Dn, Dr, Dv */
+    static const int64_t shapes[][5] = {{1, 1, 1, 2, 1}, {5, 3, 7, 4, 9}, {33, 2, 128, 64, 128}};
+    (void)state;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const int64_t *s = shapes[i], R = s[0], H = s[1], n_k = R * H * (s[2] + s[3]);
+        const int64_t kv_hs = s[2] + s[4], kv_rs = H * kv_hs + 1, n_kv = R * kv_rs;
+        ctx k = {.n = R, .D = s[2], .g = lab_random(R * (s[2] + 5) + 2, 1, 4)};
+        k.keys = (dsm_keys){.R = R, .H = H, .Dn = s[2], .Dr = s[3], .kv_rs = kv_rs, .kv_hs = kv_hs,
+                            .kv = lab_random(n_kv, 1, 1), .shared = lab_random(R * s[3], 1, 2)};
+        lab_case c = {.op = "columns", .run = run_columns, .ctx = &k, .n_out = 1};
+        snprintf(c.shape, sizeof c.shape, "R=%d H=%d Dn=%d Dr=%d", (int)R, (int)H, (int)s[2],
+                 (int)s[3]);
+        c.out[0] = (lab_out){"y", R * (s[2] + 3), lab_random(R * (s[2] + 3), 1, 5), 0, 0, true};
+        lab_check(&c);
+        c.op = "keys";
+        c.run = run_keys;
+        c.out[0] = (lab_out){"k", n_k, NULL, 0, 0, true};
+        lab_check(&c);
+        k.keys.k = lab_random(n_k, 1, 3);
+        c.op = "keys_bwd";
+        c.run = run_keys_bwd;
+        c.n_out = 2; /* the values' part of dkv is others' */
+        c.out[0] = (lab_out){"dkv", n_kv, lab_random(n_kv, 1, 6), 0, 0, true};
+        c.out[1] = (lab_out){"dshared", R * s[3], NULL, lab_sum_tol(H, 1), 0, false};
+        lab_check(&c);
+        lab_release();
+    }
 }
 
 /* ---- flat passes ---------------------------------------------------------------------------- */
@@ -177,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_combine),
         cmocka_unit_test(test_gather),
+        cmocka_unit_test(test_keys),
         cmocka_unit_test(test_flat),
         cmocka_unit_test(test_not_finite),
     };

@@ -29,6 +29,16 @@ static dsm_model_config config(void)
     return c;
 }
 
+/* The same with latent attention, with or without a latent of the queries. */
+static dsm_model_config latent_config(int64_t q_lora_rank)
+{
+    dsm_model_config c = config();
+    strcpy(c.model_type, "deepseek_v2");
+    c.num_key_value_heads = 4, c.q_lora_rank = q_lora_rank, c.kv_lora_rank = 24;
+    c.qk_nope_head_dim = 12, c.qk_rope_head_dim = 8, c.head_dim = 20, c.v_head_dim = 10;
+    return c;
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -133,12 +143,20 @@ static void check_same(const dsm_model_config *c, const dsm_net_options *o, int 
     free(grads);
 }
 
+/* A model by number: with each router, then with latent attention. */
+enum { N_MODELS = DSM_N_ROUTERS + 2 };
+
+static dsm_model_config model_of(int i)
+{
+    return i < DSM_N_ROUTERS ? config_of(i) : latent_config(i == DSM_N_ROUTERS ? 28 : 0);
+}
+
 static void threads_do_not_change_bits(void **state)
 {
     (void)state;
     const dsm_net_options o = options(true);
-    for (int router = 0; router < DSM_N_ROUTERS; router++) {
-        dsm_model_config c = config_of(router);
+    for (int i = 0; i < N_MODELS; i++) {
+        dsm_model_config c = model_of(i);
         dsm_losses one;
         dsm_real *first = steps_with(&c, 1, &o, &one);
         for (int threads = 2; threads <= 3; threads++)
@@ -152,8 +170,8 @@ static void threads_do_not_change_bits(void **state)
 static void memory_does_not_change_bits(void **state)
 {
     (void)state;
-    for (int i = 0; i < 2 * DSM_N_ROUTERS; i++) {
-        dsm_model_config c = config_of(i / 2);
+    for (int i = 0; i < 2 * N_MODELS; i++) {
+        dsm_model_config c = model_of(i / 2);
         dsm_net_options o = options(true);
         dsm_losses one;
         c.num_hidden_layers = 5;
@@ -253,15 +271,13 @@ static void assert_near(const dsm_real *a, const dsm_real *b, int64_t n, double 
 /* The loss of a step is that of the logits fed at once, and feeding in chunks of any size changes
  * nothing but rounding: sums over D = 32 and two layers of values near one, so 1e-5 is a hundred
  * roundings. */
-static void chunks_of_any_size_equal_the_whole(void **state)
+static void check_chunks(const dsm_model_config *c)
 {
-    (void)state;
     static const int64_t chunks[] = {1, 2, 3, 7, 19};
     static dsm_real whole[T * V], part[T * V], token_loss[B * T];
-    dsm_model_config c = config();
     fixture f;
     dsm_err err;
-    open_fixture(&f, &c, 2, false);
+    open_fixture(&f, c, 2, false);
     feed_in_chunks(&f, T, whole);
     for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++) {
         feed_in_chunks(&f, chunks[i], part);
@@ -280,20 +296,75 @@ static void chunks_of_any_size_equal_the_whole(void **state)
     close_fixture(&f);
 }
 
-/* A net that keeps all activations and one that shares them compute the same. */
-static void training_and_inference_memory_agree(void **state)
+static void chunks_of_any_size_equal_the_whole(void **state)
 {
     (void)state;
-    static dsm_real a[T * V], b[T * V];
     dsm_model_config c = config();
+    check_chunks(&c);
+    c = latent_config(0);
+    check_chunks(&c);
+    c = latent_config(28);
+    check_chunks(&c);
+}
+
+/* Latent attention: a whole text in the naive form; the same with a past of several chunks of
+ * expanded positions; and the last tokens in the absorbed form. */
+static void latent_forms_are_equal(void **state)
+{
+    (void)state;
+    enum { LONG = 1300, LAST = 6 };
+    static int32_t text[LONG];
+    static dsm_real whole[LAST * V], parts[LAST * V];
+    const dsm_net_options o = {.max_sequences = 1, .seq_len = LONG};
+    dsm_model_config c = latent_config(28);
+    fixture f;
+    dsm_err err;
+    for (int i = 0; i < LONG; i++)
+        text[i] = tokens[i * 7 % (B * T)];
+    c.max_position_embeddings = LONG;
+    open_with(&f, &c, 2, &o);
+    static const int64_t cuts[][4] = {{LONG}, {1100, 200}, {550, 700, 50}, {LONG - LAST, 1, 1, 4}};
+    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+        dsm_cache *cache;
+        dsm_real *out = i == 0 ? whole : parts;
+        assert_ok(dsm_cache_open(&cache, f.model, LONG, DSM_F32, &err));
+        for (int64_t at = 0, k = 0; at < LONG; at += cuts[i][k++]) {
+            int64_t n = cuts[i][k], kept = at + n - (LONG - LAST);
+            kept = kept < 0 ? 0 : kept < n ? kept : n;
+            assert_ok(dsm_net_feed(f.net, cache, text + at, n,
+                                   out + (at + n - kept - (LONG - LAST)) * V, kept, &err));
+        }
+        assert_near(whole, out, LAST * V, 1e-5);
+        dsm_cache_close(cache);
+    }
+    close_fixture(&f);
+}
+
+/* A net that keeps all activations and one that shares them compute the same. */
+static void check_memory(const dsm_model_config *c, double tolerance)
+{
+    static dsm_real a[T * V], b[T * V];
     fixture f, g;
-    open_fixture(&f, &c, 1, false);
-    open_fixture(&g, &c, 1, true);
+    open_fixture(&f, c, 1, false);
+    open_fixture(&g, c, 1, true);
     feed_in_chunks(&f, T, a);
     feed_in_chunks(&g, T, b);
     assert_memory_equal(a, b, sizeof a);
+    feed_in_chunks(&f, 7, a);
+    feed_in_chunks(&g, 7, b);
+    assert_near(a, b, T * V, tolerance);
     close_fixture(&f);
     close_fixture(&g);
+}
+
+/* A net that trains has no room to expand a latent past, and takes the other form. */
+static void training_and_inference_memory_agree(void **state)
+{
+    (void)state;
+    dsm_model_config c = config();
+    check_memory(&c, 0);
+    c = latent_config(28);
+    check_memory(&c, 1e-5);
 }
 
 /* Round the values to bf16 and return them as a file would hold them, in row order; caller frees.
@@ -310,11 +381,10 @@ static uint16_t *store_as_bf16(dsm_model *m)
 }
 
 /* Weights left in a file's bf16 give the logits of the same numbers as f32. */
-static void weights_may_stay_in_their_file_type(void **state)
+static void check_file_type(const dsm_model_config *config)
 {
-    (void)state;
     static dsm_real in_f32[T * V], in_bf16[T * V];
-    dsm_model_config c = config();
+    dsm_model_config c = *config;
     fixture f, g;
     dsm_err err;
     open_fixture(&f, &c, 2, false);
@@ -339,6 +409,14 @@ static void weights_may_stay_in_their_file_type(void **state)
     free(file);
     close_fixture(&f);
     close_fixture(&g);
+}
+
+static void weights_may_stay_in_their_file_type(void **state)
+{
+    (void)state;
+    dsm_model_config plain = config(), latent = latent_config(28);
+    check_file_type(&plain);
+    check_file_type(&latent);
 }
 
 static void truncating_forgets(void **state)
@@ -484,6 +562,7 @@ int main(void)
         cmocka_unit_test(evaluation_between_steps_changes_nothing),
         cmocka_unit_test(micro_batches_add_up),
         cmocka_unit_test(chunks_of_any_size_equal_the_whole),
+        cmocka_unit_test(latent_forms_are_equal),
         cmocka_unit_test(training_and_inference_memory_agree),
         cmocka_unit_test(weights_may_stay_in_their_file_type),
         cmocka_unit_test(truncating_forgets),

@@ -83,7 +83,7 @@ static void rows_are_aligned_and_apart(void **state)
         end = p->offset + p->rows * p->cols;
     }
     assert_true(end <= m->n_elements);
-    assert_ptr_equal(m->layers[1].attn.bk.w,
+    assert_ptr_equal(m->layers[1].attn.gqa.bk.w,
                      dsm_model_find(m, "model.layers.1.self_attn.k_proj.bias")->mat.data);
     dsm_model_free(m);
 }
@@ -170,9 +170,9 @@ static void values_depend_on_seed_and_name_alone(void **state)
     c.first_k_dense_replace = 0; /* other layers, other places; the same name, the same values */
     b = create(&c, DSM_MODEL_VALUES);
     initialise(b, 1, 7);
-    assert_memory_equal(a->layers[2].attn.q.w.data, b->layers[2].attn.q.w.data,
+    assert_memory_equal(a->layers[2].attn.gqa.q.w.data, b->layers[2].attn.gqa.q.w.data,
                         sizeof(dsm_real) * 24 * 20);
-    assert_memory_not_equal(a->layers[2].attn.q.w.data, a->layers[1].attn.q.w.data, 100);
+    assert_memory_not_equal(a->layers[2].attn.gqa.q.w.data, a->layers[1].attn.gqa.q.w.data, 100);
     dsm_model_free(a);
     dsm_model_free(b);
 }

@@ -8,6 +8,7 @@
 #include "train/step.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct published {
@@ -94,6 +95,37 @@ static void true_widths_are_counted(void **state)
         double attention = 12.0 * (double)(models[i].L * models[i].d * models[i].T * models[i].T);
         assert_true(fabs(p.train_flops_true_widths - p.train_flops_causal - attention / 2) <
                     1e-9 * attention);
+    }
+}
+
+/* DeepSeek-V2 and V2-Lite from their configurations: parameters in all, per token, and without the
+ * embedding, which is how the V2 report counts (21B and 2.4B). The cache holds 576 values a layer.
+ */
+static void latent_models_are_counted(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *config;
+        double params, active, active_no_embedding;
+        int64_t cached;
+    } cases[] = {
+        {"deepseek-v2.json", 235.74, 21.38, 20.85, 576 * 60},
+        {"deepseek-v2-lite.json", 15.706, 2.661, 2.451, 576 * 27},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char path[512];
+        dsm_model_config c;
+        dsm_plan p;
+        dsm_err err;
+        snprintf(path, sizeof path, TEST_SOURCE_DIR "/configs/papers/%s", cases[i].config);
+        assert_ok(dsm_model_config_read(&c, path, &err));
+        assert_ok(dsm_plan_make(&p, &c, &(dsm_plan_options){1024, 1, false}, &err));
+        near(path, "1e9 parameters", (double)p.params / 1e9, cases[i].params, 0.005);
+        near(path, "1e9 active", (double)p.active_params / 1e9, cases[i].active, 0.005);
+        near(path, "without embedding", (double)p.active_params_no_embedding / 1e9,
+             cases[i].active_no_embedding, 0.005);
+        near(path, "cached bytes", (double)p.memory.serve.kv_cache,
+             (double)(cases[i].cached * 1024 * 4), 16384);
     }
 }
 
@@ -205,9 +237,13 @@ static void nonsense_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(published_figures_are_met), cmocka_unit_test(true_widths_are_counted),
-        cmocka_unit_test(a_small_model_by_hand),     cmocka_unit_test(a_tied_head_is_no_embedding),
-        cmocka_unit_test(the_bill_is_what_training_takes), cmocka_unit_test(policies_save_memory),
+        cmocka_unit_test(published_figures_are_met),
+        cmocka_unit_test(true_widths_are_counted),
+        cmocka_unit_test(latent_models_are_counted),
+        cmocka_unit_test(a_small_model_by_hand),
+        cmocka_unit_test(a_tied_head_is_no_embedding),
+        cmocka_unit_test(the_bill_is_what_training_takes),
+        cmocka_unit_test(policies_save_memory),
         cmocka_unit_test(nonsense_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

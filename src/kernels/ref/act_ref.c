@@ -81,7 +81,15 @@ void DSM_K(swiglu_bwd)(const dsm_exec *x, dsm_real *dg, dsm_real *du, dsm_real *
                        const dsm_real *g, const dsm_real *u, int64_t gu_rs, const dsm_real *gate,
                        int64_t R, int64_t F)
 {
-    act_args a = {.dg = dg, .du = du, .dgate = dgate, .dh = dh, .g = g, .u = u,
-                  .gate = gate, .gu_rs = gu_rs, .R = R, .F = F};
+    act_args a = {.dg = dg,
+                  .du = du,
+                  .dgate = dgate,
+                  .dh = dh,
+                  .g = g,
+                  .u = u,
+                  .gate = gate,
+                  .gu_rs = gu_rs,
+                  .R = R,
+                  .F = F};
     dsm_pool_run(x->pool, dsm_chunk_count(R, ROWS), backward_rows, &a);
 }

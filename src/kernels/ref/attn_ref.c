@@ -7,6 +7,7 @@
  *
  * Backward runs twice over the scores, by query for dq and by key for dk and dv, so that every
  * output has one owner and one order of summation. Scores of one row live in worker scratch. */
+#include "kernels/attn_at.h"
 #include "kernels/variant.h"
 
 #include <assert.h>
@@ -27,22 +28,22 @@ static int64_t key_head(const dsm_attention *op, int64_t h)
 
 static const dsm_real *q_at(const dsm_attention *op, int64_t b, int64_t h, int64_t t)
 {
-    return op->q + (b * op->T + t) * op->q_rs + h * op->Dk;
+    return op->q + dsm_q_at(op, b, h, t);
 }
 
 static const dsm_real *k_at(const dsm_attention *op, int64_t b, int64_t hk, int64_t j)
 {
-    return op->k + (b * op->k_seq + j) * op->k_rs + hk * op->Dk;
+    return op->k + dsm_k_at(op, b, hk, j);
 }
 
 static const dsm_real *v_at(const dsm_attention *op, int64_t b, int64_t hk, int64_t j)
 {
-    return op->v + (b * op->k_seq + j) * op->v_rs + hk * op->Dv;
+    return op->v + dsm_v_at(op, b, hk, j);
 }
 
 static int64_t out_at(const dsm_attention *op, int64_t b, int64_t h, int64_t t)
 {
-    return (b * op->T + t) * op->out_rs + h * op->Dv;
+    return dsm_out_at(op, b, h, t);
 }
 
 static dsm_acc dot(const dsm_real *a, const dsm_real *b, int64_t n)
@@ -77,14 +78,14 @@ static void forward_query(void *arg, int64_t item, int worker)
     const attn_args *a = arg;
     const dsm_attention *op = a->op;
     head_at at = locate(item, op->H, op->T);
-    int64_t hk = key_head(op, at.h), S = op->past + at.i + 1;
+    int64_t hk = key_head(op, at.h), S = dsm_keys_seen(op, at.i + 1);
     dsm_acc *sum = dsm_exec_scratch(a->x, worker), *score = sum + op->Dv; /* (Dv), (S) */
     assert((size_t)(op->Dv + S) * sizeof *sum <= a->x->scratch_bytes);
 
     dsm_acc top = -HUGE_VAL, total = 0;
     for (int64_t j = 0; j < S; j++) {
-        score[j] = (dsm_acc)op->scale *
-                   dot(q_at(op, at.b, at.h, at.i), k_at(op, at.b, hk, j), op->Dk);
+        score[j] =
+            (dsm_acc)op->scale * dot(q_at(op, at.b, at.h, at.i), k_at(op, at.b, hk, j), op->Dk);
         if (score[j] > top) top = score[j];
     }
     memset(sum, 0, (size_t)op->Dv * sizeof *sum);
@@ -136,7 +137,7 @@ static void backward_key(void *arg, int64_t item, int worker)
     const attn_args *a = arg;
     const dsm_attention *op = a->op;
     head_at key = locate(item, op->Hk, op->T);
-    int64_t group = op->H / op->Hk, row = key.b * op->k_seq + key.i;
+    int64_t group = op->H / op->Hk;
     dsm_acc *dk = dsm_exec_scratch(a->x, worker), *dv = dk + op->Dk, p, ds;
     memset(dk, 0, (size_t)(op->Dk + op->Dv) * sizeof *dk);
     for (int64_t h = key.h * group; h < (key.h + 1) * group; h++)
@@ -145,8 +146,8 @@ static void backward_key(void *arg, int64_t item, int worker)
             add_scaled(dk, ds, q_at(op, key.b, h, t), op->Dk);
             add_scaled(dv, p, op->dout + out_at(op, key.b, h, t), op->Dv);
         }
-    store(op->dk + row * op->k_rs + key.h * op->Dk, dk, (dsm_acc)op->scale, op->Dk);
-    store(op->dv + row * op->v_rs + key.h * op->Dv, dv, 1, op->Dv);
+    store(op->dk + dsm_k_at(op, key.b, key.h, key.i), dk, (dsm_acc)op->scale, op->Dk);
+    store(op->dv + dsm_v_at(op, key.b, key.h, key.i), dv, 1, op->Dv);
 }
 
 void DSM_K(attention_bwd)(const dsm_exec *x, const dsm_attention *op)

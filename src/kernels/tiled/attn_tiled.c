@@ -195,7 +195,7 @@ static void forward_block(void *arg, int64_t item, int worker)
     const dsm_attention *op = a->op;
     int64_t b = item / (op->H * a->blocks), h = item / a->blocks % op->H, hk = h / a->group;
     dsm_range t = dsm_chunk(op->T, BLOCK_Q, a->blocks - 1 - item % a->blocks); /* longest first */
-    int64_t m = t.end - t.begin, S = op->past + t.end;
+    int64_t m = t.end - t.begin, S = dsm_keys_seen(op, t.end);
     fwd_scratch f = carve_forward(a, worker);
     memset(f.o, 0, (size_t)(m * op->Dv) * sizeof *f.o);
     for (int64_t i = 0; i < m; i++) {
@@ -232,7 +232,7 @@ static void decode_head(void *arg, int64_t item, int worker)
 {
     const attn_job *a = arg;
     const dsm_attention *op = a->op;
-    int64_t b = item / op->Hk, hk = item % op->Hk, m = a->group * op->T, S = op->past + op->T;
+    int64_t b = item / op->Hk, hk = item % op->Hk, m = a->group * op->T, S = dsm_keys_seen(op, op->T);
     float *s = dsm_exec_scratch(a->x, worker), *o = s + m * S; /* (m, S), (m, Dv) */
     const float *q[DSM_DOT_MAX_ROWS] = {0}, *v = op->v + dsm_v_at(op, b, hk, 0);
     float sum[DSM_DOT_MAX_ROWS];
@@ -240,7 +240,7 @@ static void decode_head(void *arg, int64_t item, int worker)
         q[i] = op->q + dsm_q_at(op, b, hk * a->group + i / op->T, i % op->T);
     TILE->dot[m - 1](op->Dk, q, op->k + dsm_k_at(op, b, hk, 0), DSM_F32, op->k_rs, S, s, S, false);
     for (int64_t i = 0; i < m; i++) {
-        int64_t n = op->past + i % op->T + 1, h = hk * a->group + i / op->T;
+        int64_t n = dsm_keys_seen(op, i % op->T + 1), h = hk * a->group + i / op->T;
         float top = op->scale * TILE->row_max(s + i * S, n);
         sum[i] = TILE->row_exp(s + i * S, s + i * S, n, op->scale, top);
         memset(s + i * S + n, 0, (size_t)(S - n) * sizeof *s);

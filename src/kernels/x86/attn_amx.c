@@ -312,7 +312,7 @@ static void forward_item(void *arg, int64_t item, int worker)
     const dsm_attention *op = a->op;
     const int64_t b = item / (op->H * a->blocks), h = item / a->blocks % op->H;
     const dsm_range t = dsm_chunk(op->T, a->queries, a->blocks - 1 - item % a->blocks);
-    const int64_t groups = dsm_chunk_count(t.end - t.begin, WIDE), S = op->past + t.end;
+    const int64_t groups = dsm_chunk_count(t.end - t.begin, WIDE), S = dsm_keys_seen(op, t.end);
     fwd_scratch f = carve_forward(a, worker);
     memset(f.o, 0, (size_t)(groups * f.o_floats) * sizeof *f.o);
     for (int64_t i = 0; i < groups * WIDE; i++) {
