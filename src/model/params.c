@@ -436,7 +436,7 @@ static void merge_gqa(dsm_gqa_params *p)
 
 static dsm_mat rows_of(const dsm_mat *w, int64_t first, int64_t rows)
 {
-    size_t bytes = (size_t)(first * w->cols) * dsm_dtype_size(w->dtype);
+    size_t bytes = dsm_dtype_bytes(w->dtype, first * w->cols);
     const unsigned char *data = w->data;
     return (dsm_mat){data ? data + bytes : NULL, w->dtype, rows, w->cols};
 }
