@@ -13,7 +13,7 @@ void dsm_log_set(dsm_log_fn fn, void *arg)
     callback_arg = arg;
 }
 
-void dsm_log(dsm_log_level level, const char *fmt, ...)
+void dsm_log_write(dsm_log_level level, const char *fmt, ...)
 {
     if (!callback) return;
     char message[1024];

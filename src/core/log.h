@@ -10,6 +10,6 @@ typedef enum dsm_log_level { DSM_LOG_DEBUG, DSM_LOG_INFO, DSM_LOG_WARN } dsm_log
 typedef void (*dsm_log_fn)(void *arg, dsm_log_level level, const char *message);
 
 void dsm_log_set(dsm_log_fn fn, void *arg);
-void dsm_log(dsm_log_level level, const char *fmt, ...) DSM_PRINTF(2, 3);
+void dsm_log_write(dsm_log_level level, const char *fmt, ...) DSM_PRINTF(2, 3);
 
 #endif

@@ -42,9 +42,9 @@ dsm_status dsm_corpus_open(dsm_corpus **out, const char *const *inputs, size_t n
         return status;
     }
     if (c->inputs.passed_over)
-        dsm_log(DSM_LOG_WARN,
-                "%llu files with unknown endings are passed over; name them to read them",
-                (unsigned long long)c->inputs.passed_over);
+        dsm_log_write(DSM_LOG_WARN,
+                      "%llu files with unknown endings are passed over; name them to read them",
+                      (unsigned long long)c->inputs.passed_over);
     *out = c;
     return DSM_OK;
 }

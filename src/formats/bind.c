@@ -2,6 +2,8 @@
 #include "formats/bind.h"
 
 #include "core/buf.h"
+#include "core/log.h"
+#include "formats/adapt.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -61,25 +63,14 @@ static void describe_shapes(char *out, size_t size, const dsm_param *p, const ds
     dsm_buf_free(&b);
 }
 
-/* A parameter takes any float type; a table of integers only its own. */
-static bool is_readable(const dsm_param *p, const dsm_st_tensor *t)
+/* A parameter takes any float type, FP8 with its scales; a table of integers only its own. */
+static bool is_readable(const dsm_model *m, const dsm_param *p, const dsm_source *s)
 {
+    const dsm_st_tensor *t = &s->tensor;
     if (!t->known || p->mat.dtype == DSM_I32) return t->known && t->dtype == DSM_I32;
+    if (t->dtype == DSM_F8_E4M3) return dsm_source_is_scaled(s, &m->config);
     return t->dtype == DSM_F32 || t->dtype == DSM_F64 || t->dtype == DSM_BF16 ||
            t->dtype == DSM_F16;
-}
-
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
-/* Tensors that old or tied checkpoints carry and no model needs. */
-static bool is_ignored(const dsm_model *m, const char *name)
-{
-    if (ends_with(name, ".rotary_emb.inv_freq")) return true;
-    return m->config.tie_word_embeddings && strcmp(name, "lm_head.weight") == 0;
 }
 
 /* Complaints in the order a message lists them. */
@@ -90,14 +81,16 @@ static void check_params(complaint c[N_COMPLAINTS], const dsm_weights *w, const 
     char detail[160];
     for (int64_t i = 0; i < m->n_params; i++) {
         const dsm_param *p = &m->params[i];
-        const dsm_st_tensor *t = dsm_weights_find(w, p->name);
-        if (!t) {
+        dsm_source s;
+        if (!dsm_source_find(&s, w, &m->config, p)) {
             complain(&c[MISSING], p->name, "");
-        } else if (!same_shape(p, t)) {
-            describe_shapes(detail, sizeof detail, p, t);
+        } else if (!same_shape(p, &s.tensor)) {
+            describe_shapes(detail, sizeof detail, p, &s.tensor);
             complain(&c[SHAPE], p->name, detail);
-        } else if (!is_readable(p, t)) {
-            snprintf(detail, sizeof detail, ": %s", t->dtype_name);
+        } else if (!is_readable(m, p, &s)) {
+            bool fp8 = s.tensor.known && s.tensor.dtype == DSM_F8_E4M3;
+            snprintf(detail, sizeof detail, ": %s%s", s.tensor.dtype_name,
+                     fp8 ? " without the weight_scale_inv of its blocks" : "");
             complain(&c[DTYPE], p->name, detail);
         }
     }
@@ -110,7 +103,7 @@ static int by_text(const void *a, const void *b)
 }
 
 static void check_tensors(complaint *unknown, const dsm_weights *w, const dsm_model *m,
-                          const char **sorted)
+                          const char **sorted, int64_t *n_mtp)
 {
     for (int64_t i = 0; i < m->n_params; i++)
         sorted[i] = m->params[i].name;
@@ -118,10 +111,11 @@ static void check_tensors(complaint *unknown, const dsm_weights *w, const dsm_mo
     for (int f = 0; f < dsm_weights_files(w); f++) {
         const dsm_st_file *file = dsm_weights_file(w, f);
         for (int64_t i = 0; i < dsm_st_count(file); i++) {
-            const char *name = dsm_st_at(file, i)->name;
-            if (!bsearch(&name, sorted, (size_t)m->n_params, sizeof *sorted, by_text) &&
-                !is_ignored(m, name))
-                complain(unknown, name, "");
+            const dsm_st_tensor *t = dsm_st_at(file, i);
+            if (bsearch(&t->name, sorted, (size_t)m->n_params, sizeof *sorted, by_text)) continue;
+            dsm_extra extra = dsm_extra_of(w, &m->config, t);
+            *n_mtp += extra == DSM_EXTRA_MTP;
+            if (extra == DSM_EXTRA_UNKNOWN) complain(unknown, t->name, "");
         }
     }
 }
@@ -134,9 +128,13 @@ static dsm_status check(const dsm_weights *w, const dsm_model *m, const char *wh
                                  [DTYPE] = {.kind = "of an unreadable type"}};
     const char **sorted = malloc((size_t)m->n_params * sizeof *sorted);
     if (!sorted) return dsm_fail(err, DSM_ENOMEM, "%s: out of memory", what);
+    int64_t n_mtp = 0;
     check_params(c, w, m);
-    check_tensors(&c[UNKNOWN], w, m, sorted);
+    check_tensors(&c[UNKNOWN], w, m, sorted, &n_mtp);
     free(sorted);
+    if (n_mtp > 0)
+        dsm_log_write(DSM_LOG_INFO, "%s: left out %" PRId64 " tensors of multi-token prediction",
+                      what, n_mtp);
     return report(c, N_COMPLAINTS, what, err);
 }
 
@@ -162,23 +160,54 @@ static dsm_status take_table(const dsm_model *m, dsm_param *p, const dsm_st_tens
     return DSM_OK;
 }
 
+/* Memory for the values of parameter i that cannot stay in the file. */
+static dsm_status take_copy(void **memory, dsm_bound *b, dsm_model *m, int64_t i, dsm_dtype dtype,
+                            const char *what, dsm_err *err)
+{
+    dsm_param *p = &m->params[i];
+    *memory = b->copies[i] = malloc((size_t)(p->rows * p->cols) * dsm_dtype_size(dtype));
+    if (!*memory) return dsm_fail(err, DSM_ENOMEM, "%s: %s: out of memory", what, p->name);
+    p->mat = (dsm_mat){*memory, dtype, p->rows, p->cols};
+    return DSM_OK;
+}
+
+/* Row by row, through a row of numbers: what is used as it is read becomes bf16. */
+static dsm_status take_fp8(dsm_bound *b, dsm_model *m, int64_t i, const dsm_source *s,
+                           const char *what, dsm_err *err)
+{
+    dsm_param *p = &m->params[i];
+    char *memory = (void *)(uintptr_t)p->mat.data;
+    if (memory) {
+        dsm_source_dequantise(s, &m->config, (dsm_real *)(void *)memory, 0, p->rows);
+        return DSM_OK;
+    }
+    void *copy;
+    dsm_real *row = malloc((size_t)p->cols * sizeof *row);
+    dsm_status status = row ? take_copy(&copy, b, m, i, DSM_BF16, what, err)
+                            : dsm_fail(err, DSM_ENOMEM, "%s: %s: out of memory", what, p->name);
+    for (int64_t r = 0; status == DSM_OK && r < p->rows; r++) {
+        dsm_source_dequantise(s, &m->config, row, r, 1);
+        dsm_dtype_store((uint16_t *)copy + r * p->cols, DSM_BF16, row, p->cols);
+    }
+    free(row);
+    return status;
+}
+
 static dsm_status take(dsm_bound *b, dsm_model *m, int64_t i, const char *what, dsm_err *err)
 {
     dsm_param *p = &m->params[i];
-    const dsm_st_tensor *t = dsm_weights_find(b->weights, p->name);
+    dsm_source s;
+    dsm_source_find(&s, b->weights, &m->config, p);
+    const dsm_st_tensor *t = &s.tensor;
     if (p->mat.dtype == DSM_I32) return take_table(m, p, t, what, err);
+    if (t->dtype == DSM_F8_E4M3) return take_fp8(b, m, i, &s, what, err);
     void *memory = (void *)(uintptr_t)p->mat.data;
     if (!memory && usable_in_place(t)) {
         p->mat = (dsm_mat){t->data, t->dtype, p->rows, p->cols};
         return DSM_OK;
     }
-    int64_t n = p->rows * p->cols;
-    if (!memory) {
-        memory = b->copies[i] = malloc((size_t)n * sizeof(dsm_real));
-        if (!memory) return dsm_fail(err, DSM_ENOMEM, "%s: %s: out of memory", what, p->name);
-        p->mat = (dsm_mat){memory, DSM_REAL_DTYPE, p->rows, p->cols};
-    }
-    dsm_dtype_load(memory, t->data, t->dtype, n);
+    if (!memory) DSM_TRY(take_copy(&memory, b, m, i, DSM_REAL_DTYPE, what, err));
+    dsm_dtype_load(memory, t->data, t->dtype, p->rows * p->cols);
     return DSM_OK;
 }
 

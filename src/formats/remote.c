@@ -40,7 +40,7 @@ void dsm_remote_warn(const dsm_model_config *c, const char *dir)
     };
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
         if (ignored[i].set)
-            dsm_log(
+            dsm_log_write(
                 DSM_LOG_WARN,
                 "%s: transformers ignores %s of type %s, so this model gives other logits there",
                 dir, ignored[i].key, c->model_type);

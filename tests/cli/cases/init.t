@@ -87,8 +87,10 @@ exit 2
 
 $ dsmoe convert m16 back --dtype f32 --json > out.json; ls back
 1> config.json
+1> configuration_deepseek.py
 1> generation_config.json
 1> model.safetensors
+1> modeling_deepseek.py
 1> special_tokens_map.json
 1> tokenizer.json
 1> tokenizer_config.json
