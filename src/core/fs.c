@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -297,6 +299,32 @@ dsm_status dsm_fs_remove_tree(const char *path, dsm_err *err)
     if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0)
         return dsm_fail_errno(err, path, "remove");
     return DSM_OK;
+}
+
+/* The process that "NAME.PID.tmp" belongs to; 0: it is not such a name. */
+static pid_t owner_of(const char *entry, const char *name)
+{
+    size_t n = strlen(name);
+    char *end;
+    if (n == 0 || strncmp(entry, name, n) != 0 || entry[n] != '.') return 0;
+    long pid = strtol(entry + n + 1, &end, 10);
+    return pid > 0 && pid <= INT_MAX && strcmp(end, ".tmp") == 0 ? (pid_t)pid : 0;
+}
+
+void dsm_fs_remove_stale(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *parent = parent_of(path);
+    DIR *d = parent ? opendir(parent) : NULL;
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
+        pid_t pid = owner_of(e->d_name, slash ? slash + 1 : path);
+        char *stale =
+            pid > 0 && kill(pid, 0) != 0 && errno == ESRCH ? dsm_fs_join(parent, e->d_name) : NULL;
+        if (stale) (void)dsm_fs_remove_tree(stale, NULL);
+        free(stale);
+    }
+    if (d) closedir(d);
+    free(parent);
 }
 
 dsm_status dsm_lock_take(dsm_lock *l, const char *path, dsm_err *err)

@@ -41,6 +41,11 @@ void dsm_file_abandon(dsm_file_writer *w); /* accepts a zeroed struct */
 /* fwrite that reports: DSM_EIO with the system's reason (disk full, …). */
 dsm_status dsm_file_write(dsm_file_writer *w, const void *data, size_t n, dsm_err *err);
 
+/* Remove what processes that are gone left of writing `path`: files and folders beside it named
+ * "path.PID.tmp" with a PID that no process of this machine has. For those who write large things;
+ * everybody else's leftovers are small and told apart by their names. */
+void dsm_fs_remove_stale(const char *path);
+
 /* A folder being filled under a temporary name beside its own: begin, write files into
  * w->temporary, then commit (one rename, made durable) or abandon (remove). What stands at path is
  * never overwritten: anything but an empty folder there is DSM_EUSAGE. After commit or abandon the
