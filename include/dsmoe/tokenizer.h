@@ -17,9 +17,13 @@ extern "C" {
 
 typedef struct dsm_tokenizer dsm_tokenizer;
 
-/* Load DIR/tokenizer.json (with tokenizer_config.json beside it, if any) or the file itself. */
+/* Load DIR/tokenizer.json (with tokenizer_config.json beside it, if any), the file itself, or what
+ * a GGUF file holds. */
 dsm_status dsm_tokenizer_open(dsm_tokenizer **out, const char *path, dsm_err *err);
 void dsm_tokenizer_close(dsm_tokenizer *t); /* accepts NULL */
+
+/* Has path a tokenizer: a folder with tokenizer.json, or a GGUF file with a vocabulary? */
+bool dsm_tokenizer_exists(const char *path);
 
 /* Write tokenizer.json, tokenizer_config.json and special_tokens_map.json into folder dir. */
 dsm_status dsm_tokenizer_save(const dsm_tokenizer *t, const char *dir, dsm_err *err);

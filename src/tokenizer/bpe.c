@@ -40,17 +40,25 @@ static inline uint32_t rank_of(const dsm_bpe *b, int32_t left, int32_t right)
     return slot == EMPTY ? NO_RANK : (uint32_t)slot & ((1u << DSM_RANK_BITS) - 1);
 }
 
-static void insert(dsm_bpe *b, uint32_t rank)
+static void insert(dsm_bpe *b, const dsm_merge *m, uint32_t rank)
 {
-    uint64_t pair = b->merges[rank].pair,
-             key = key_of((int32_t)(pair >> 32), (int32_t)(uint32_t)pair);
+    uint64_t key = key_of((int32_t)(m->pair >> 32), (int32_t)(uint32_t)m->pair);
     uint64_t hash = hash_of(key), bit = hash >> b->filter_shift;
     b->slots[slot_of(b, key, hash)] = key << DSM_RANK_BITS | rank;
     b->filter[bit >> 6] |= (uint64_t)1 << (bit & 63);
-    b->made[rank] = b->merges[rank].id;
+    b->made[rank] = m->id;
 }
 
-dsm_status dsm_bpe_init(dsm_bpe *b, dsm_merge *merges, size_t n_merges, dsm_err *err)
+static void insert_all(dsm_bpe *b, bool tied)
+{
+    uint32_t rank = 0;
+    for (size_t i = 0; i < b->n_merges; i++) {
+        if (!tied || b->merges[i].id != b->merges[rank].id) rank = (uint32_t)i;
+        insert(b, &b->merges[i], rank);
+    }
+}
+
+dsm_status dsm_bpe_init(dsm_bpe *b, dsm_merge *merges, size_t n_merges, bool tied, dsm_err *err)
 {
     *b = (dsm_bpe){.merges = merges, .n_merges = n_merges};
     if (n_merges >> DSM_RANK_BITS) {
@@ -71,8 +79,7 @@ dsm_status dsm_bpe_init(dsm_bpe *b, dsm_merge *merges, size_t n_merges, dsm_err 
         return dsm_fail(err, DSM_ENOMEM, "merge table: out of memory for %zu merges", n_merges);
     }
     memset(b->slots, 0xFF, sizeof *b->slots << bits);
-    for (size_t i = 0; i < n_merges; i++)
-        insert(b, (uint32_t)i);
+    insert_all(b, tied);
     return DSM_OK;
 }
 
@@ -197,10 +204,11 @@ static dsm_status apply_long(const dsm_bpe *b, dsm_bpe_work *w, int32_t *ids, si
         push_pair(b, nodes, i, w->heap, &n_heap);
     while (n_heap > 0) {
         entry e = pop(w->heap, &n_heap);
-        const dsm_merge *m = &b->merges[e.order >> 32];
+        uint32_t rank = (uint32_t)(e.order >> 32);
         const node *left = &nodes[(uint32_t)e.order];
-        bool stale = left->id < 0 || dsm_pair(left->id, nodes[left->next].id) != m->pair;
-        if (!stale) merge_at(b, nodes, end, (uint32_t)e.order, m->id, w->heap, &n_heap);
+        bool stale =
+            left->id < 0 || left->next == end || rank_of(b, left->id, nodes[left->next].id) != rank;
+        if (!stale) merge_at(b, nodes, end, (uint32_t)e.order, b->made[rank], w->heap, &n_heap);
     }
     size_t kept = 0;
     for (uint32_t i = 0; i < end; i = nodes[i].next)

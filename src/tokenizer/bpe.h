@@ -8,6 +8,7 @@
 
 #include "dsmoe/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,8 +39,9 @@ typedef struct dsm_bpe {
 } dsm_bpe;
 
 /* Builds the pair table; takes ownership of merges (malloc'd), also on failure. Ids are below
- * 2^DSM_ID_BITS. Errors: DSM_ELIMIT (2^DSM_RANK_BITS merges or more), DSM_ENOMEM. */
-dsm_status dsm_bpe_init(dsm_bpe *b, dsm_merge *merges, size_t n_merges, dsm_err *err);
+ * 2^DSM_ID_BITS. tied: merges in a row that make the same id share the rank of the first, so the
+ * leftmost of them comes first. Errors: DSM_ELIMIT (2^DSM_RANK_BITS merges or more), DSM_ENOMEM. */
+dsm_status dsm_bpe_init(dsm_bpe *b, dsm_merge *merges, size_t n_merges, bool tied, dsm_err *err);
 void dsm_bpe_free(dsm_bpe *b); /* accepts a zeroed struct */
 
 /* Memory of merging long words, kept between words; start zeroed. */

@@ -67,6 +67,7 @@ typedef struct dsm_tokenizer_parts {
     dsm_vocab vocab;   /* model tokens, file spelling */
     dsm_merge *merges; /* malloc'd */
     size_t n_merges;
+    bool tied; /* merges in a row that make one token share a rank (bpe.h) */
 } dsm_tokenizer_parts;
 
 void dsm_tokenizer_parts_free(dsm_tokenizer_parts *p);

@@ -7,6 +7,7 @@
 #include "tokenizer/alphabet.h"
 #include "tokenizer/hash.h"
 #include "tokenizer/tok.h"
+#include "tokenizer/tokenizer_gguf.h"
 #include "tokenizer/unicode.h"
 
 #include <stdio.h>
@@ -436,8 +437,9 @@ dsm_status dsm_tokenizer_build(dsm_tokenizer **out, dsm_tokenizer_parts *p, cons
     t->vocab = p->vocab;
     dsm_merge *merges = p->merges;
     size_t n_merges = p->n_merges;
+    bool tied = p->tied;
     memset(p, 0, sizeof *p);
-    dsm_status status = dsm_bpe_init(&t->bpe, merges, n_merges, err);
+    dsm_status status = dsm_bpe_init(&t->bpe, merges, n_merges, tied, err);
     if (status == DSM_OK) status = read_parts(t, what, err);
     if (status != DSM_OK) {
         dsm_tokenizer_close(t);
@@ -491,10 +493,36 @@ static dsm_status read_config_file(json_t **out, const char *file, dsm_err *err)
     return status;
 }
 
+/* The one inside a GGUF file. */
+static dsm_status open_gguf(dsm_tokenizer **out, const char *path, dsm_err *err)
+{
+    dsm_gguf *f;
+    DSM_TRY(dsm_gguf_open(&f, path, err));
+    dsm_status status = dsm_tokenizer_of_gguf(out, f, err);
+    dsm_gguf_close(f);
+    return status;
+}
+
+/* A damaged GGUF file counts as one that has: opening it says what is wrong. */
+bool dsm_tokenizer_exists(const char *path)
+{
+    dsm_gguf *f;
+    if (dsm_gguf_is(path)) {
+        bool has = dsm_gguf_open(&f, path, NULL) != DSM_OK || dsm_gguf_has_tokenizer(f);
+        dsm_gguf_close(f);
+        return has;
+    }
+    char *file = dsm_fs_join(path, "tokenizer.json");
+    bool there = file && dsm_fs_exists(file);
+    free(file);
+    return there;
+}
+
 dsm_status dsm_tokenizer_open(dsm_tokenizer **out, const char *path, dsm_err *err)
 {
     dsm_tokenizer_parts p = {0};
     *out = NULL;
+    if (dsm_gguf_is(path)) return open_gguf(out, path, err);
     char *file = dsm_fs_join(path, dsm_fs_is_dir(path) ? "tokenizer.json" : "");
     if (!file) return dsm_fail(err, DSM_ENOMEM, "%s: out of memory", path);
     dsm_status status = dsm_json_read(&p.root, file, MAX_FILE_BYTES, err);
