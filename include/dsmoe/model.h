@@ -6,6 +6,7 @@
 #include "dsmoe/config.h"
 #include "dsmoe/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,41 +14,56 @@
 extern "C" {
 #endif
 
+/* Told how far a long job is: done and total are bytes written. False ends the job, which then
+ * leaves nothing behind. */
+typedef bool (*dsm_model_progress_fn)(void *arg, double done, double total);
+
 typedef struct dsm_make_options {
     const char *config;    /* a config.json, or the folder that holds one */
-    const char *out_dir;   /* new folder; what exists is never overwritten (DSM_EUSAGE) */
-    const char *dtype;     /* "f32", "bf16" or "f16" */
-    const char *tokenizer; /* folder whose tokenizer goes along and gives BOS and EOS; NULL: none */
+    const char *out_dir;   /* new folder, or new file NAME.gguf; what exists is never overwritten
+                              (DSM_EUSAGE) */
+    const char *dtype;     /* "f32", "bf16" or "f16"; in a GGUF file also "q8_0", "q4_0", … */
+    const char *tokenizer; /* folder or GGUF file whose tokenizer goes along and gives BOS and EOS;
+                              NULL: none */
     uint64_t seed;
-    int n_threads;      /* 0: all cores */
-    unsigned cpu_flags; /* dsm_runtime_cpu_flags() */
+    int n_threads;                  /* 0: all cores */
+    unsigned cpu_flags;             /* dsm_runtime_cpu_flags() */
+    dsm_model_progress_fn progress; /* of a GGUF file; may be NULL */
+    void *progress_arg;
 } dsm_make_options;
 
 /* Write a randomly initialised checkpoint, a function of config and seed alone. out_dir appears
- * when it is complete. Errors: those of reading the config, a tokenizer larger than the model's
- * vocabulary. */
+ * when it is complete. A GGUF file is written tensor by tensor: the model is never in memory.
+ * Errors: those of reading the config, a tokenizer larger than the model's vocabulary. */
 dsm_status dsm_model_make(const dsm_make_options *o, dsm_err *err);
 
 typedef struct dsm_convert_options {
-    const char *dtype;    /* "f32", "bf16" or "f16"; NULL: as the source's */
-    uint64_t shard_bytes; /* largest weight file; 0: 4 GiB */
+    const char *dtype; /* as of dsm_make_options; NULL: as the source's, or bf16 for a folder made
+                          of quantised weights */
+    uint64_t shard_bytes;           /* largest weight file of a folder; 0: 4 GiB */
+    int n_threads;                  /* 0: all cores */
+    unsigned cpu_flags;             /* dsm_runtime_cpu_flags() */
+    dsm_model_progress_fn progress; /* to a GGUF file; may be NULL */
+    void *progress_arg;
 } dsm_convert_options;
 
-/* Copy a model (run directory, checkpoint, Hugging Face folder) to the new folder dst, with its
- * tokenizer and generation settings, weights in another type or other shards. */
+/* Write the model src (run directory, checkpoint, Hugging Face folder, GGUF file) to the new folder
+ * or the new file NAME.gguf dst, with its tokenizer, chat template and generation settings, weights
+ * in another type or other files. Both ways weights stream from the source's mapping; src is never
+ * written to, dst appears when it is complete. */
 dsm_status dsm_model_convert(const char *src, const char *dst, const dsm_convert_options *o,
                              dsm_err *err);
 
 typedef struct dsm_model_info {
-    char *dir; /* the folder MODEL meant */
+    char *dir; /* the folder or file MODEL meant */
     dsm_model_config config;
     int64_t params, active; /* values; those that one token uses */
     int64_t moe_layers;
     int64_t tensors;
     int n_files;            /* of weights */
     uint64_t weight_bytes;  /* of all tensors */
-    const char *dtype;      /* of the embedding: "f32", … */
-    int32_t tokenizer_size; /* entries; -1: no tokenizer in the folder */
+    const char *dtype;      /* of most bytes: "f32", … */
+    int32_t tokenizer_size; /* entries; -1: no tokenizer goes along */
     int32_t bos, eos;       /* of the tokenizer, -1: none */
     /* Memory to run it: one sequence's cache, and the engine's buffers for `chunk` tokens at a
      * time. */

@@ -1,26 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /* dsmoe init: a randomly initialised checkpoint out of a config.json. */
 #include "cli/cmd.h"
+#include "cli/interrupt.h"
 #include "cli/opts.h"
 #include "cli/print.h"
+#include "cli/progress.h"
 #include "dsmoe/dsmoe.h"
 #include "dsmoe/model.h"
 
 #include <stdio.h>
 
 static const char help[] =
-    "usage: dsmoe init CONFIG.json --out DIR [--dtype f32|bf16|f16] [--seed N] [--tokenizer DIR]\n"
+    "usage: dsmoe init CONFIG.json --out DIR|FILE.gguf [--dtype TYPE] [--seed N] [--tokenizer "
+    "DIR]\n"
     "\n"
-    "Writes a randomly initialised model of that shape as a Hugging Face folder. The values "
-    "depend\n"
-    "on the config and the seed alone. DIR appears when it is complete; a folder that holds\n"
-    "something is never overwritten.\n"
+    "Writes a randomly initialised model of that shape as a Hugging Face folder or as a GGUF "
+    "file.\n"
+    "The values depend on the config and the seed alone. What is written appears when it is\n"
+    "complete; what exists is never overwritten. A GGUF file is written tensor by tensor, so the\n"
+    "model need not fit into memory.\n"
     "\n"
-    "  --out DIR                  folder to make (required)\n"
-    "  --dtype T                  element type of the weights: f32 (default), bf16 or f16\n"
+    "  --out DIR|FILE.gguf        folder or file to make (required)\n"
+    "  --dtype TYPE               element type of the weights: f32 (default), bf16 or f16, and in "
+    "a\n"
+    "                             GGUF file q8_0, q4_0, q4_1, q4_k, q5_k or q6_k\n"
     "  --seed N                   which random values (0)\n"
-    "  --tokenizer DIR            put this tokenizer into the folder; its BOS and EOS become the\n"
-    "                             model's, and it must fit the model's vocabulary\n";
+    "  --tokenizer DIR            put this tokenizer (a folder's or a GGUF file's) into it; its "
+    "BOS\n"
+    "                             and EOS become the model's, and it must fit the model's "
+    "vocabulary\n";
 
 static dsm_status print_made(const dsm_cli *cli, const dsm_make_options *o, dsm_err *err)
 {
@@ -41,6 +49,24 @@ static dsm_status print_made(const dsm_cli *cli, const dsm_make_options *o, dsm_
     return status;
 }
 
+static bool show_progress(void *arg, double done, double total)
+{
+    dsm_progress_update(arg, done, total, NULL);
+    return !dsm_interrupted();
+}
+
+static dsm_status make(const dsm_cli *cli, dsm_make_options *o, dsm_err *err)
+{
+    dsm_progress bar;
+    dsm_progress_begin(&bar, "init", "B", 0, cli->quiet);
+    dsm_interrupt_catch();
+    o->progress = show_progress;
+    o->progress_arg = &bar;
+    dsm_status status = dsm_model_make(o, err);
+    dsm_progress_end(&bar, NULL);
+    return status;
+}
+
 static dsm_status run(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
 {
     dsm_make_options o = {
@@ -53,9 +79,9 @@ static dsm_status run(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
     int n;
     DSM_TRY(dsm_opts_parse(opts, sizeof opts / sizeof *opts, argc, argv, &n, err));
     if (n != 1) return dsm_fail(err, DSM_EUSAGE, "found %d arguments, expected one CONFIG.json", n);
-    if (!o.out_dir) return dsm_fail(err, DSM_EUSAGE, "--out DIR is missing");
+    if (!o.out_dir) return dsm_fail(err, DSM_EUSAGE, "--out DIR or FILE.gguf is missing");
     o.config = argv[0];
-    DSM_TRY(dsm_model_make(&o, err));
+    DSM_TRY(make(cli, &o, err));
     return print_made(cli, &o, err);
 }
 

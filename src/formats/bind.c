@@ -69,8 +69,7 @@ static bool is_readable(const dsm_model *m, const dsm_param *p, const dsm_source
     const dsm_st_tensor *t = &s->tensor;
     if (!t->known || p->mat.dtype == DSM_I32) return t->known && t->dtype == DSM_I32;
     if (t->dtype == DSM_F8_E4M3) return dsm_source_is_scaled(s, &m->config);
-    return t->dtype == DSM_F32 || t->dtype == DSM_F64 || t->dtype == DSM_BF16 ||
-           t->dtype == DSM_F16;
+    return dsm_dtype_is_real(t->dtype);
 }
 
 /* Complaints in the order a message lists them. */
@@ -108,15 +107,12 @@ static void check_tensors(complaint *unknown, const dsm_weights *w, const dsm_mo
     for (int64_t i = 0; i < m->n_params; i++)
         sorted[i] = m->params[i].name;
     qsort(sorted, (size_t)m->n_params, sizeof *sorted, by_text);
-    for (int f = 0; f < dsm_weights_files(w); f++) {
-        const dsm_st_file *file = dsm_weights_file(w, f);
-        for (int64_t i = 0; i < dsm_st_count(file); i++) {
-            const dsm_st_tensor *t = dsm_st_at(file, i);
-            if (bsearch(&t->name, sorted, (size_t)m->n_params, sizeof *sorted, by_text)) continue;
-            dsm_extra extra = dsm_extra_of(w, &m->config, t);
-            *n_mtp += extra == DSM_EXTRA_MTP;
-            if (extra == DSM_EXTRA_UNKNOWN) complain(unknown, t->name, "");
-        }
+    for (int64_t i = 0; i < w->n; i++) {
+        const dsm_st_tensor *t = w->tensors[i];
+        if (bsearch(&t->name, sorted, (size_t)m->n_params, sizeof *sorted, by_text)) continue;
+        dsm_extra extra = dsm_extra_of(w, &m->config, t);
+        *n_mtp += extra == DSM_EXTRA_MTP;
+        if (extra == DSM_EXTRA_UNKNOWN) complain(unknown, t->name, "");
     }
 }
 
@@ -140,10 +136,12 @@ static dsm_status check(const dsm_weights *w, const dsm_model *m, const char *wh
 
 /* --- the values ------------------------------------------------------------------------------- */
 
+/* Blocks are read byte by byte, plain values through pointers to them. */
 static bool usable_in_place(const dsm_st_tensor *t)
 {
+    bool plain = dsm_dtype_block(t->dtype) == 1;
     return (t->dtype == DSM_REAL_DTYPE || t->dtype != DSM_F64) &&
-           (uintptr_t)t->data % dsm_dtype_size(t->dtype) == 0;
+           (!plain || (uintptr_t)t->data % dsm_dtype_size(t->dtype) == 0);
 }
 
 /* A hash table's entries choose experts, so they must be experts. */

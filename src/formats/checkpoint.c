@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Hugging Face folders as checkpoints.
+/* Hugging Face folders and GGUF files as checkpoints: weights and config. What else a checkpoint
+ * has is in companions.c.
  *
- *   config.json  generation_config.json  model.safetensors | model-0000i-of-0000n.safetensors +
- * index tokenizer.json  tokenizer_config.json  special_tokens_map.json  chat_template.jinja
+ *   config.json  generation_config.json
+ *   model.safetensors | model-0000i-of-0000n.safetensors + index
  *
  * A folder appears whole, by one rename, so one that lacks a part is reported, never repaired. */
 #define _XOPEN_SOURCE 700 /* realpath */
@@ -11,6 +12,7 @@
 #include "core/buf.h"
 #include "core/json.h"
 #include "formats/bind.h"
+#include "formats/gguf_config.h"
 #include "formats/remote.h"
 
 #include <inttypes.h>
@@ -19,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GENERATION_CONFIG_MAX = 1 << 20 };
 static const uint64_t shard_bytes_default = (uint64_t)4 << 30;
 
 static dsm_status no_memory(const char *what, dsm_err *err)
@@ -56,19 +57,29 @@ static dsm_status resolve_run(char **dir, const char *model, dsm_err *err)
     return DSM_OK;
 }
 
+bool dsm_checkpoint_is_gguf(const char *path)
+{
+    size_t n = strlen(path), end = sizeof ".gguf" - 1;
+    return n > end && strcmp(path + n - end, ".gguf") == 0 ? !dsm_fs_is_dir(path)
+                                                           : dsm_gguf_is(path);
+}
+
 dsm_status dsm_checkpoint_resolve(char **dir, const char *model, dsm_err *err)
 {
     *dir = NULL;
-    if (holds(model, "config.json")) {
+    if (holds(model, "config.json") || (dsm_fs_exists(model) && dsm_checkpoint_is_gguf(model))) {
         *dir = strdup(model);
         return *dir ? DSM_OK : no_memory(model, err);
     }
     if (holds(model, "checkpoints")) return resolve_run(dir, model, err);
     if (!dsm_fs_exists(model))
         return dsm_fail(err, DSM_ENOTFOUND,
-                        "%s: no such model (a folder with config.json, or a run's folder)", model);
+                        "%s: no such model (a folder with config.json, a run's folder, or a GGUF "
+                        "file)",
+                        model);
     if (!dsm_fs_is_dir(model))
-        return dsm_fail(err, DSM_EFORMAT, "%s: found a file, expected a folder with config.json",
+        return dsm_fail(err, DSM_EFORMAT,
+                        "%s: found a file, expected a folder with config.json or a GGUF file",
                         model);
     return dsm_fail(err, DSM_ENOTFOUND,
                     "%s: found neither config.json nor checkpoints/latest in this folder", model);
@@ -81,15 +92,18 @@ static void close_bound(void *mapping)
     dsm_bound_close(mapping);
 }
 
-/* Values into m; what must outlive the call becomes m's mapping. */
-static dsm_status load_values(dsm_model *m, const char *dir, dsm_err *err)
+/* Values of w, which is taken over, into m; what must outlive the call becomes m's mapping. */
+static dsm_status load_values(dsm_model *m, dsm_weights *w, const char *what, dsm_err *err)
 {
     dsm_bound *bound = calloc(1, sizeof *bound);
-    if (!bound) return no_memory(dir, err);
+    if (!bound) {
+        dsm_weights_close(w);
+        return no_memory(what, err);
+    }
+    bound->weights = w;
     m->mapping = bound;
     m->mapping_close = close_bound;
-    DSM_TRY(dsm_weights_open(&bound->weights, dir, err));
-    DSM_TRY(dsm_bind(bound, m, dir, err));
+    DSM_TRY(dsm_bind(bound, m, what, err));
     if (m->values) { /* everything was copied */
         dsm_bound_close(bound);
         m->mapping = NULL;
@@ -98,19 +112,47 @@ static dsm_status load_values(dsm_model *m, const char *dir, dsm_err *err)
     return DSM_OK;
 }
 
-static dsm_status open_dir(dsm_model **out, const char *dir, unsigned flags, dsm_err *err)
+/* A model of shape c with the values of w, which is taken over. */
+static dsm_status assemble(dsm_model **out, const dsm_model_config *c, dsm_weights *w,
+                           unsigned flags, const char *what, dsm_err *err)
 {
-    dsm_model_config c;
-    DSM_TRY(dsm_model_config_read(&c, dir, err));
     dsm_model *m;
-    DSM_TRY(dsm_model_create(&m, &c, flags, err));
-    dsm_status status = load_values(m, dir, err);
+    dsm_status status = dsm_model_create(&m, c, flags, err);
+    if (status != DSM_OK) {
+        dsm_weights_close(w);
+        return status;
+    }
+    status = load_values(m, w, what, err);
     if (status != DSM_OK) {
         dsm_model_free(m);
         return status;
     }
     *out = m;
     return DSM_OK;
+}
+
+static dsm_status open_dir(dsm_model **out, const char *dir, unsigned flags, dsm_err *err)
+{
+    dsm_model_config c;
+    dsm_weights *w;
+    DSM_TRY(dsm_model_config_read(&c, dir, err));
+    DSM_TRY(dsm_weights_open(&w, dir, err));
+    return assemble(out, &c, w, flags, dir, err);
+}
+
+static dsm_status open_gguf(dsm_model **out, const char *path, unsigned flags, dsm_err *err)
+{
+    dsm_model_config c;
+    dsm_weights *w;
+    dsm_gguf *f;
+    DSM_TRY(dsm_gguf_open(&f, path, err));
+    dsm_status status = dsm_gguf_config_read(&c, f, err);
+    if (status != DSM_OK) {
+        dsm_gguf_close(f);
+        return status;
+    }
+    DSM_TRY(dsm_weights_of_gguf(&w, f, &c, err));
+    return assemble(out, &c, w, flags, path, err);
 }
 
 dsm_status dsm_checkpoint_open(dsm_model **out, const char *model, unsigned flags, char **resolved,
@@ -120,7 +162,8 @@ dsm_status dsm_checkpoint_open(dsm_model **out, const char *model, unsigned flag
     if (resolved) *resolved = NULL;
     char *dir;
     DSM_TRY(dsm_checkpoint_resolve(&dir, model, err));
-    dsm_status status = open_dir(out, dir, flags, err);
+    dsm_status status = dsm_checkpoint_is_gguf(dir) ? open_gguf(out, dir, flags, err)
+                                                    : open_dir(out, dir, flags, err);
     if (status == DSM_OK && resolved)
         *resolved = dir;
     else
@@ -146,7 +189,7 @@ static dsm_st_item item_of(const dsm_param *p, dsm_dtype dtype)
 
 static uint64_t item_bytes(const dsm_param *p, const dsm_st_item *t)
 {
-    return (uint64_t)(p->rows * p->cols) * dsm_dtype_size(t->to);
+    return dsm_dtype_bytes(t->to, p->rows * p->cols);
 }
 
 /* Cut the items, in order, into runs of at most `limit` bytes: begin (n_shards + 1). */
@@ -266,73 +309,4 @@ dsm_status dsm_checkpoint_write_shards(const dsm_model *m, const char *dir, dsm_
 dsm_status dsm_checkpoint_write(const dsm_model *m, const char *dir, dsm_dtype dtype, dsm_err *err)
 {
     return dsm_checkpoint_write_shards(m, dir, dtype, shard_bytes_default, err);
-}
-
-/* --- the files beside the weights ------------------------------------------------------------- */
-
-static dsm_status copy_if_there(const char *to_dir, const char *from_dir, const char *name,
-                                bool *there, dsm_err *err)
-{
-    char *to = dsm_fs_join(to_dir, name), *from = dsm_fs_join(from_dir, name);
-    dsm_status status = to && from ? DSM_OK : no_memory(to_dir, err);
-    *there = status == DSM_OK && dsm_fs_exists(from);
-    if (*there) status = dsm_fs_copy(to, from, err);
-    free(to);
-    free(from);
-    return status;
-}
-
-dsm_status dsm_checkpoint_copy_tokenizer(const char *to_dir, const char *from_dir, dsm_err *err)
-{
-    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json",
-                                        "special_tokens_map.json", "chat_template.jinja"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        bool there;
-        DSM_TRY(copy_if_there(to_dir, from_dir, names[i], &there, err));
-        if (i == 0 && !there)
-            return dsm_fail(err, DSM_ENOTFOUND, "%s: found no tokenizer.json in this folder",
-                            from_dir);
-    }
-    return DSM_OK;
-}
-
-/* One entry of eos_token_id. */
-static dsm_status add_eos(int32_t *ids, int max, int *n, const json_t *v, const char *path,
-                          dsm_err *err)
-{
-    json_int_t id = json_is_integer(v) ? json_integer_value(v) : -1;
-    if (id < 0 || id > INT32_MAX)
-        return dsm_fail(err, DSM_EFORMAT, "%s: eos_token_id: expected token ids", path);
-    if (*n < max) ids[(*n)++] = (int32_t)id;
-    return DSM_OK;
-}
-
-static dsm_status read_eos(int32_t *ids, int max, int *n, const char *path, dsm_err *err)
-{
-    json_t *o;
-    DSM_TRY(dsm_json_read(&o, path, GENERATION_CONFIG_MAX, err));
-    json_t *eos = json_object_get(o, "eos_token_id"), *v;
-    dsm_status status = DSM_OK;
-    size_t i;
-    if (json_is_array(eos)) {
-        json_array_foreach(eos, i, v) if (status == DSM_OK) status =
-            add_eos(ids, max, n, v, path, err);
-    } else if (eos && !json_is_null(eos)) {
-        status = add_eos(ids, max, n, eos, path, err);
-    }
-    json_decref(o);
-    return status;
-}
-
-dsm_status dsm_checkpoint_eos(int32_t *ids, int max, int *n, const char *dir,
-                              const dsm_model_config *c, dsm_err *err)
-{
-    *n = 0;
-    char *path = dsm_fs_join(dir, "generation_config.json");
-    if (!path) return no_memory(dir, err);
-    dsm_status status = dsm_fs_exists(path) ? read_eos(ids, max, n, path, err) : DSM_OK;
-    free(path);
-    if (status == DSM_OK && *n == 0 && c->eos_token_id >= 0 && max > 0)
-        ids[(*n)++] = (int32_t)c->eos_token_id;
-    return status;
 }

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER_MAX = 100000000, LENGTH_BYTES = 8, CONVERT_CHUNK = 1 << 14 };
+enum { HEADER_MAX = 100000000, LENGTH_BYTES = 8, CONVERT_CHUNK = 1 << 14 /* whole blocks */ };
 
 /* Every kind the format names; ours is the dtype we compute with, DSM_N_DTYPES for the others. */
 static const struct kind {
@@ -385,7 +385,7 @@ static dsm_status make_header(dsm_buf *out, const dsm_st_item *const *items, int
     int bad = json_object_set_new(header, "__metadata__", describe_metadata(metadata));
     uint64_t at = 0;
     for (int64_t i = 0; i < n; i++) {
-        uint64_t end = at + (uint64_t)elements_of(items[i]) * dsm_dtype_size(items[i]->to);
+        uint64_t end = at + dsm_dtype_bytes(items[i]->to, elements_of(items[i]));
         bad |= json_object_set_new(header, items[i]->name, describe(items[i], at, end));
         at = end;
     }
@@ -413,7 +413,7 @@ static dsm_status write_data(dsm_file_writer *w, const dsm_st_item *t, dsm_err *
         int64_t m = n - i < CONVERT_CHUNK ? n - i : CONVERT_CHUNK;
         dsm_dtype_load(values, from + dsm_dtype_bytes(t->from, i), t->from, m);
         dsm_dtype_store(stored, t->to, values, m);
-        DSM_TRY(dsm_file_write(w, stored, (size_t)m * dsm_dtype_size(t->to), err));
+        DSM_TRY(dsm_file_write(w, stored, dsm_dtype_bytes(t->to, m), err));
     }
     return DSM_OK;
 }

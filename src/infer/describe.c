@@ -17,16 +17,24 @@ static void describe_tokenizer(dsm_model_info *info, const dsm_tokenizer *t)
     info->eos = t ? dsm_tokenizer_eos(t) : -1;
 }
 
-static void describe_weights(dsm_model_info *info, const dsm_model *m, const dsm_weights *w)
+/* The type that most bytes are in. */
+static const char *main_dtype(const dsm_weights *w)
 {
-    info->dtype = dsm_dtype_name(m->embed.w.dtype);
-    info->n_files = dsm_weights_files(w);
-    for (int f = 0; f < info->n_files; f++) {
-        const dsm_st_file *file = dsm_weights_file(w, f);
-        info->tensors += dsm_st_count(file);
-        for (int64_t i = 0; i < dsm_st_count(file); i++)
-            info->weight_bytes += dsm_st_at(file, i)->bytes;
-    }
+    uint64_t bytes[DSM_N_DTYPES] = {0};
+    int most = 0;
+    for (int64_t i = 0; i < w->n; i++)
+        if (w->tensors[i]->known) bytes[w->tensors[i]->dtype] += w->tensors[i]->bytes;
+    for (int t = 1; t < DSM_N_DTYPES; t++)
+        if (bytes[t] > bytes[most]) most = t;
+    return dsm_dtype_name((dsm_dtype)most);
+}
+
+static void describe_weights(dsm_model_info *info, const dsm_weights *w)
+{
+    info->dtype = main_dtype(w);
+    info->n_files = w->n_files;
+    info->tensors = w->stored;
+    info->weight_bytes = w->bytes;
 }
 
 static void describe_memory(dsm_model_info *info, const dsm_model *m)
@@ -56,7 +64,7 @@ dsm_status dsm_model_describe(dsm_model_info *info, const char *model, unsigned 
     info->active = n.active;
     for (int64_t i = 0; i < m->config.num_hidden_layers; i++)
         info->moe_layers += m->layers[i].is_moe;
-    describe_weights(info, m, dsm_bound_weights(m));
+    describe_weights(info, dsm_bound_weights(m));
     describe_tokenizer(info, l.tokenizer);
     describe_memory(info, m);
     info->dir = l.dir;

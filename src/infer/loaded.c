@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "infer/loaded.h"
 
-#include "core/fs.h"
 #include "formats/checkpoint.h"
 
 #include <stdlib.h>
@@ -20,17 +19,9 @@ dsm_status dsm_check_vocabulary(const dsm_model_config *c, int64_t entries, cons
 
 static dsm_status open_tokenizer(dsm_loaded *l, dsm_err *err)
 {
-    char *path = dsm_fs_join(l->dir, "tokenizer.json");
-    if (!path) return dsm_fail(err, DSM_ENOMEM, "%s: out of memory", l->dir);
-    dsm_status status = DSM_OK;
-    if (dsm_fs_exists(path)) {
-        status = dsm_tokenizer_open(&l->tokenizer, l->dir, err);
-        if (status == DSM_OK)
-            status = dsm_check_vocabulary(&l->model->config, dsm_tokenizer_size(l->tokenizer), path,
-                                          err);
-    }
-    free(path);
-    return status;
+    if (!dsm_tokenizer_exists(l->dir)) return DSM_OK;
+    DSM_TRY(dsm_tokenizer_open(&l->tokenizer, l->dir, err));
+    return dsm_check_vocabulary(&l->model->config, dsm_tokenizer_size(l->tokenizer), l->dir, err);
 }
 
 /* What goes around l->model and l->dir. */

@@ -1,13 +1,127 @@
 /* SPDX-License-Identifier: MIT */
-/* Folders with a model in them, written whole or not at all. */
+/* Models on disk made and converted: folders and GGUF files, written whole or not at all. */
 #include "dsmoe/model.h"
 
 #include "core/fs.h"
 #include "dsmoe/tokenizer.h"
 #include "formats/checkpoint.h"
+#include "formats/gguf_config.h"
+#include "formats/gguf_save.h"
 #include "infer/loaded.h"
+#include "tokenizer/tokenizer_gguf.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+static const uint64_t default_shard = (uint64_t)4 << 30;
+
+/* Kernels and threads for one job. The struct must not move. */
+typedef struct workers {
+    dsm_kernels kernels;
+    dsm_exec exec;
+} workers;
+
+static dsm_status start_workers(workers *w, int n_threads, unsigned cpu_flags, dsm_err *err)
+{
+    dsm_kernels_init(&w->kernels, cpu_flags);
+    return dsm_exec_init(&w->exec, &w->kernels, n_threads, err);
+}
+
+static dsm_status folder_dtype(const char *dst, dsm_dtype dtype, dsm_err *err)
+{
+    if (dsm_dtype_block(dtype) == 1) return DSM_OK;
+    return dsm_fail(err, DSM_EUSAGE,
+                    "%s: dtype: found %s, a folder of safetensors holds f32, bf16 or f16 (name a "
+                    ".gguf file for quantised weights)",
+                    dst, dsm_dtype_name(dtype));
+}
+
+/* --- folders ---------------------------------------------------------------------------------- */
+
+/* Fills a new folder. */
+typedef dsm_status (*fill_fn)(const char *dir, void *arg, dsm_err *err);
+
+static dsm_status make_folder(const char *dir, fill_fn fill, void *arg, dsm_err *err)
+{
+    dsm_folder_writer w;
+    dsm_fs_remove_stale(dir);
+    DSM_TRY(dsm_folder_begin(&w, dir, err));
+    dsm_status status = fill(w.temporary, arg, err);
+    if (status == DSM_OK) return dsm_folder_commit(&w, err);
+    dsm_folder_abandon(&w);
+    return status;
+}
+
+/* --- GGUF files ------------------------------------------------------------------------------- */
+
+/* The ids beyond EOS that end a text, as the end of a turn. */
+static dsm_status put_ends(dsm_gguf_meta *meta, const dsm_model_config *c, const dsm_tokenizer *t,
+                           const char *from, dsm_err *err)
+{
+    int32_t ids[8];
+    int n;
+    DSM_TRY(dsm_checkpoint_eos(ids, 8, &n, from, c, err));
+    for (int i = 0; i < n; i++)
+        if (ids[i] != dsm_tokenizer_eos(t) && ids[i] < c->vocab_size) {
+            dsm_gguf_put_u32(meta, "tokenizer.ggml.eot_token_id", (uint32_t)ids[i]);
+            break;
+        }
+    return DSM_OK;
+}
+
+static dsm_status put_tokenizer(dsm_gguf_meta *meta, const dsm_model_config *c, const char *from,
+                                dsm_err *err)
+{
+    dsm_tokenizer *t;
+    char *template = NULL;
+    DSM_TRY(dsm_tokenizer_open(&t, from, err));
+    dsm_status status = dsm_tokenizer_put_gguf(meta, t, c->vocab_size, from, err);
+    if (status == DSM_OK) status = put_ends(meta, c, t, from, err);
+    if (status == DSM_OK) status = dsm_checkpoint_chat_template(&template, from, err);
+    if (template) dsm_gguf_put_text(meta, "tokenizer.chat_template", template);
+    free(template);
+    dsm_tokenizer_close(t);
+    return status;
+}
+
+/* What the config knows of a tokenizer that is not there. */
+static void put_token_ids(dsm_gguf_meta *meta, const dsm_model_config *c)
+{
+    const struct {
+        const char *key;
+        int64_t id;
+    } ids[] = {{"tokenizer.ggml.bos_token_id", c->bos_token_id},
+               {"tokenizer.ggml.eos_token_id", c->eos_token_id},
+               {"tokenizer.ggml.padding_token_id", c->pad_token_id}};
+    dsm_gguf_put_text(meta, "tokenizer.ggml.model", "no_vocab");
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
+        if (ids[i].id >= 0 && ids[i].id < c->vocab_size)
+            dsm_gguf_put_u32(meta, ids[i].key, (uint32_t)ids[i].id);
+}
+
+/* Everything but the tensors; tokenizer: a folder or GGUF file that has one, or NULL. */
+static dsm_status put_metadata(dsm_gguf_meta *meta, const dsm_model_config *c, dsm_dtype dtype,
+                               const char *tokenizer, const char *what, dsm_err *err)
+{
+    DSM_TRY(dsm_gguf_config_put(meta, c, dtype, what, err));
+    if (tokenizer) return put_tokenizer(meta, c, tokenizer, err);
+    put_token_ids(meta, c);
+    return DSM_OK;
+}
+
+static dsm_status check_new(const char *path, dsm_err *err)
+{
+    dsm_fs_remove_stale(path);
+    if (!dsm_fs_exists(path)) return DSM_OK;
+    return dsm_fail(err, DSM_EUSAGE, "%s: exists already and is not overwritten; name a new file",
+                    path);
+}
+
+static bool is_gguf_name(const char *path)
+{
+    size_t n = strlen(path), end = sizeof ".gguf" - 1;
+    return n > end && strcmp(path + n - end, ".gguf") == 0;
+}
 
 /* --- make ------------------------------------------------------------------------------------- */
 
@@ -23,90 +137,190 @@ static dsm_status take_tokenizer(dsm_model_config *c, const char *dir, dsm_err *
     return dsm_check_vocabulary(c, entries, dir, err);
 }
 
-static dsm_status random_model(dsm_model **out, const dsm_model_config *c,
-                               const dsm_make_options *o, dsm_err *err)
+/* A model to be made. */
+typedef struct maker {
+    const dsm_make_options *o;
+    dsm_model_config config;
+    dsm_dtype dtype;
+    const dsm_exec *exec;
+    dsm_real *values; /* of the parameter being written to a GGUF file */
+    int64_t capacity; /* of values */
+} maker;
+
+static dsm_status write_tokenizer(const char *dir, const char *from, dsm_err *err)
 {
-    dsm_kernels kernels;
-    dsm_exec x;
-    dsm_kernels_init(&kernels, o->cpu_flags);
-    DSM_TRY(dsm_exec_init(&x, &kernels, o->n_threads, err));
-    dsm_status status = dsm_model_create(out, c, DSM_MODEL_VALUES, err);
-    if (status == DSM_OK) dsm_model_init_random(*out, &x, o->seed);
-    dsm_exec_free(&x);
+    dsm_tokenizer *t;
+    if (!dsm_checkpoint_is_gguf(from)) return dsm_checkpoint_copy_tokenizer(dir, from, err);
+    DSM_TRY(dsm_tokenizer_open(&t, from, err));
+    dsm_status status = dsm_tokenizer_save(t, dir, err);
+    dsm_tokenizer_close(t);
     return status;
 }
 
-static dsm_status fill(const char *dir, const dsm_model_config *c, const dsm_make_options *o,
-                       dsm_dtype dtype, dsm_err *err)
+static dsm_status fill_random(const char *dir, void *arg, dsm_err *err)
 {
+    maker *k = arg;
     dsm_model *m;
-    DSM_TRY(random_model(&m, c, o, err));
-    dsm_status status = dsm_checkpoint_write(m, dir, dtype, err);
+    DSM_TRY(dsm_model_create(&m, &k->config, DSM_MODEL_VALUES, err));
+    dsm_model_init_random(m, k->exec, k->o->seed);
+    dsm_status status = dsm_checkpoint_write(m, dir, k->dtype, err);
     dsm_model_free(m);
-    if (status == DSM_OK && o->tokenizer)
-        status = dsm_checkpoint_copy_tokenizer(dir, o->tokenizer, err);
+    if (status == DSM_OK && k->o->tokenizer) status = write_tokenizer(dir, k->o->tokenizer, err);
     return status;
+}
+
+/* Random values of one parameter, which the next one's replace. */
+static dsm_status random_values(void *arg, dsm_mat *values, const dsm_param *p, dsm_err *err)
+{
+    maker *k = arg;
+    int64_t n = p->rows * p->cols;
+    *values = p->mat;
+    if (p->offset < 0) return DSM_OK; /* state, as the model was created with */
+    if (n > k->capacity) {
+        free(k->values);
+        k->values = malloc((size_t)n * sizeof *k->values);
+        k->capacity = k->values ? n : 0;
+        if (!k->values) return dsm_fail(err, DSM_ENOMEM, "%s: out of memory", p->name);
+    }
+    dsm_param_init_random(k->values, p, k->exec, k->config.initializer_range, k->o->seed);
+    *values = (dsm_mat){k->values, DSM_REAL_DTYPE, p->rows, p->cols};
+    return DSM_OK;
+}
+
+static dsm_status save_random(maker *k, const dsm_gguf_meta *meta, dsm_err *err)
+{
+    const dsm_gguf_save_options options = {.exec = k->exec,
+                                           .meta = meta,
+                                           .dtype = k->dtype,
+                                           .values = random_values,
+                                           .values_arg = k,
+                                           .progress = k->o->progress,
+                                           .progress_arg = k->o->progress_arg};
+    dsm_model *m;
+    DSM_TRY(dsm_model_create(&m, &k->config, 0, err));
+    dsm_status status = dsm_gguf_save(m, k->o->out_dir, &options, err);
+    dsm_model_free(m);
+    free(k->values);
+    return status;
+}
+
+static dsm_status make_gguf(maker *k, dsm_err *err)
+{
+    dsm_gguf_meta meta = {0};
+    DSM_TRY(check_new(k->o->out_dir, err));
+    dsm_status status =
+        put_metadata(&meta, &k->config, k->dtype, k->o->tokenizer, k->o->config, err);
+    if (status == DSM_OK) status = save_random(k, &meta, err);
+    dsm_gguf_meta_free(&meta);
+    return status;
+}
+
+static dsm_status make_any(maker *k, dsm_err *err)
+{
+    if (is_gguf_name(k->o->out_dir)) return make_gguf(k, err);
+    DSM_TRY(folder_dtype(k->o->out_dir, k->dtype, err));
+    return make_folder(k->o->out_dir, fill_random, k, err);
 }
 
 dsm_status dsm_model_make(const dsm_make_options *o, dsm_err *err)
 {
-    dsm_dtype dtype;
-    dsm_model_config c;
-    dsm_folder_writer w;
-    DSM_TRY(dsm_dtype_parse(&dtype, o->dtype, err));
-    DSM_TRY(dsm_model_config_read(&c, o->config, err));
-    if (o->tokenizer) DSM_TRY(take_tokenizer(&c, o->tokenizer, err));
-    DSM_TRY(dsm_folder_begin(&w, o->out_dir, err));
-    dsm_status status = fill(w.temporary, &c, o, dtype, err);
-    if (status == DSM_OK) return dsm_folder_commit(&w, err);
-    dsm_folder_abandon(&w);
+    maker k = {.o = o};
+    workers w;
+    DSM_TRY(dsm_dtype_parse(&k.dtype, o->dtype, err));
+    DSM_TRY(dsm_model_config_read(&k.config, o->config, err));
+    if (o->tokenizer) DSM_TRY(take_tokenizer(&k.config, o->tokenizer, err));
+    DSM_TRY(start_workers(&w, o->n_threads, o->cpu_flags, err));
+    k.exec = &w.exec;
+    dsm_status status = make_any(&k, err);
+    dsm_exec_free(&w.exec);
     return status;
 }
 
 /* --- convert ---------------------------------------------------------------------------------- */
 
+/* A model to be converted. */
+typedef struct converter {
+    const dsm_convert_options *o;
+    const dsm_model *m;
+    const char *src, *dst; /* src: the folder or file itself */
+    dsm_dtype dtype;
+    bool keep; /* no dtype was asked for */
+} converter;
+
 /* Files of src that are not made from its weights or config. */
 static dsm_status copy_companions(const char *dst, const char *src, dsm_err *err)
 {
-    dsm_err missing;
-    dsm_status status = dsm_checkpoint_copy_tokenizer(dst, src, &missing);
-    if (status != DSM_OK && status != DSM_ENOTFOUND)
-        return dsm_fail(err, status, "%s", missing.msg);
+    if (dsm_tokenizer_exists(src)) DSM_TRY(write_tokenizer(dst, src, err));
+    if (dsm_checkpoint_is_gguf(src)) return DSM_OK;
     char *from = dsm_fs_join(src, "generation_config.json");
     char *to = dsm_fs_join(dst, "generation_config.json");
-    status = from && to ? DSM_OK : dsm_fail(err, DSM_ENOMEM, "%s: out of memory", src);
+    dsm_status status = from && to ? DSM_OK : dsm_fail(err, DSM_ENOMEM, "%s: out of memory", src);
     if (status == DSM_OK && dsm_fs_exists(from)) status = dsm_fs_copy(to, from, err);
     free(from);
     free(to);
     return status;
 }
 
-static dsm_status convert_into(const char *dst, const dsm_model *m, const char *src,
-                               const dsm_convert_options *o, dsm_err *err)
+static dsm_status fill_converted(const char *dir, void *arg, dsm_err *err)
 {
-    dsm_dtype dtype = m->embed.w.dtype;
-    uint64_t shard = o->shard_bytes > 0 ? o->shard_bytes : (uint64_t)4 << 30;
-    if (o->dtype) DSM_TRY(dsm_dtype_parse(&dtype, o->dtype, err));
-    DSM_TRY(dsm_checkpoint_write_shards(m, dst, dtype, shard, err));
-    return copy_companions(dst, src, err);
+    const converter *k = arg;
+    uint64_t shard = k->o->shard_bytes > 0 ? k->o->shard_bytes : default_shard;
+    DSM_TRY(dsm_checkpoint_write_shards(k->m, dir, k->dtype, shard, err));
+    return copy_companions(dir, k->src, err);
+}
+
+static dsm_status save_converted(const converter *k, const dsm_exec *exec, dsm_err *err)
+{
+    dsm_gguf_meta meta = {0};
+    const dsm_gguf_save_options options = {.exec = exec,
+                                           .meta = &meta,
+                                           .keep = k->keep,
+                                           .dtype = k->dtype,
+                                           .progress = k->o->progress,
+                                           .progress_arg = k->o->progress_arg};
+    const char *tokenizer = dsm_tokenizer_exists(k->src) ? k->src : NULL;
+    dsm_status status = put_metadata(&meta, &k->m->config, k->dtype, tokenizer, k->src, err);
+    if (status == DSM_OK) status = dsm_gguf_save(k->m, k->dst, &options, err);
+    dsm_gguf_meta_free(&meta);
+    return status;
+}
+
+static dsm_status convert_to_gguf(const converter *k, dsm_err *err)
+{
+    workers w;
+    DSM_TRY(check_new(k->dst, err));
+    DSM_TRY(start_workers(&w, k->o->n_threads, k->o->cpu_flags, err));
+    dsm_status status = save_converted(k, &w.exec, err);
+    dsm_exec_free(&w.exec);
+    return status;
+}
+
+/* Without a wish: the type of the embedding, or for a folder what comes closest. */
+static dsm_status choose_dtype(converter *k, dsm_err *err)
+{
+    bool folder = !is_gguf_name(k->dst);
+    k->keep = !k->o->dtype;
+    k->dtype = k->m->embed.w.dtype;
+    if (k->o->dtype) DSM_TRY(dsm_dtype_parse(&k->dtype, k->o->dtype, err));
+    if (folder && k->keep && dsm_dtype_block(k->dtype) != 1) k->dtype = DSM_BF16;
+    return folder ? folder_dtype(k->dst, k->dtype, err) : DSM_OK;
+}
+
+static dsm_status convert_any(converter *k, dsm_err *err)
+{
+    DSM_TRY(choose_dtype(k, err));
+    if (is_gguf_name(k->dst)) return convert_to_gguf(k, err);
+    return make_folder(k->dst, fill_converted, k, err);
 }
 
 dsm_status dsm_model_convert(const char *src, const char *dst, const dsm_convert_options *o,
                              dsm_err *err)
 {
     dsm_model *m;
-    char *dir;
-    dsm_folder_writer w;
-    DSM_TRY(dsm_checkpoint_open(&m, src, 0, &dir, err));
-    dsm_status status = dsm_folder_begin(&w, dst, err);
-    if (status == DSM_OK) {
-        status = convert_into(w.temporary, m, dir, o, err);
-        if (status == DSM_OK)
-            status = dsm_folder_commit(&w, err);
-        else
-            dsm_folder_abandon(&w);
-    }
+    char *from;
+    DSM_TRY(dsm_checkpoint_open(&m, src, 0, &from, err));
+    dsm_status status = convert_any(&(converter){.o = o, .m = m, .src = from, .dst = dst}, err);
     dsm_model_free(m);
-    free(dir);
+    free(from);
     return status;
 }

@@ -6,18 +6,23 @@
  * nothing but the seed, the name and i. */
 #include "model/params.h"
 
+void dsm_param_init_random(dsm_real *out, const dsm_param *p, const dsm_exec *x, double std,
+                           uint64_t seed)
+{
+    dsm_rng rng = {.seed = seed, .stream = DSM_STREAM_INIT, .step = dsm_rng_name(p->name)};
+    if (p->init == DSM_INIT_NORMAL)
+        x->kernels->normal(x, out, p->rows * p->cols, &rng, std);
+    else
+        for (int64_t j = 0; j < p->cols; j++)
+            out[j] = p->init == DSM_INIT_ONE ? 1 : 0;
+}
+
 void dsm_model_init_random(dsm_model *m, const dsm_exec *x, uint64_t seed)
 {
     for (int64_t i = 0; i < m->n_params; i++) {
         const dsm_param *p = &m->params[i];
-        if (p->offset < 0) continue;
-        dsm_real *out = m->values + p->offset;
-        dsm_rng rng = {.seed = seed, .stream = DSM_STREAM_INIT, .step = dsm_rng_name(p->name)};
-        if (p->init == DSM_INIT_NORMAL)
-            x->kernels->normal(x, out, p->rows * p->cols, &rng, m->config.initializer_range);
-        else
-            for (int64_t j = 0; j < p->cols; j++)
-                out[j] = p->init == DSM_INIT_ONE ? 1 : 0;
+        if (p->offset >= 0)
+            dsm_param_init_random(m->values + p->offset, p, x, m->config.initializer_range, seed);
     }
     dsm_model_reset_state(m);
 }

@@ -133,6 +133,11 @@ dsm_status dsm_model_bind(dsm_model *m, dsm_err *err);
  * a function of (seed, parameter name, i), norms 1, biases 0. State rows are reset. */
 void dsm_model_init_random(dsm_model *m, const dsm_exec *x, uint64_t seed);
 
+/* The same values of one parameter that is not state, out (rows · cols), without a model that holds
+ * them; std is initializer_range. */
+void dsm_param_init_random(dsm_real *out, const dsm_param *p, const dsm_exec *x, double std,
+                           uint64_t seed);
+
 /* State rows at their start: selection bias 1 if multiplicative, else 0; hash tables without
  * counts. */
 void dsm_model_reset_state(dsm_model *m);

@@ -17,7 +17,7 @@ $ dsmoe generate m --prompt x --top-kk 3
 exit 2
 
 $ dsmoe generate nowhere --prompt x
-2> dsmoe generate: nowhere: no such model (a folder with config.json, or a run's folder)
+2> dsmoe generate: nowhere: no such model (a folder with config.json, a run's folder, or a GGUF file)
 exit 1
 
 # The flag and stdin say the same; a seed and threads do not change between runs.

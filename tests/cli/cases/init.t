@@ -8,7 +8,7 @@ $ dsmoe init
 exit 2
 
 $ dsmoe init config.json
-2> dsmoe init: --out DIR is missing
+2> dsmoe init: --out DIR or FILE.gguf is missing
 exit 2
 
 $ dsmoe init config.json --out m --dtype q8

@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: MIT */
+/* formats/gguf_*: models written as GGUF and read back, where rows go, which types tensors get, and
+ * what is said of files that are no model. */
+#include "support/support.h"
+
+#include "formats/bind.h"
+#include "formats/checkpoint.h"
+#include "formats/gguf_config.h"
+#include "formats/gguf_names.h"
+#include "formats/gguf_save.h"
+#include "kernels/kernels.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static dsm_model_config small_config(const char *type)
+{
+    dsm_model_config c;
+    dsm_err err;
+    assert_ok(dsm_model_config_defaults_of(&c, type, "test", &err));
+    c.vocab_size = 19;
+    c.hidden_size = 32;
+    c.intermediate_size = 64;
+    c.moe_intermediate_size = 32;
+    c.num_hidden_layers = 2;
+    c.num_attention_heads = 4;
+    c.num_key_value_heads = 2;
+    c.head_dim = 8;
+    c.max_position_embeddings = 32;
+    c.rms_norm_eps = 1e-5;
+    c.bos_token_id = 0;
+    c.eos_token_id = 1;
+    if (strcmp(type, "deepseek") == 0) {
+        c.n_routed_experts = 4;
+        c.num_experts_per_tok = 2;
+        c.n_shared_experts = 1;
+        c.first_k_dense_replace = 1;
+    }
+    return c;
+}
+
+/* --- a model and the file it becomes ---------------------------------------------------------- */
+
+typedef struct bench {
+    dsm_kernels kernels;
+    dsm_exec exec;
+    char *dir;
+    dsm_model *m;
+    const char *path;
+} bench;
+
+static void set_up(bench *b, const dsm_model_config *c)
+{
+    dsm_err err;
+    dsm_kernels_init(&b->kernels, 0);
+    assert_ok(dsm_exec_init(&b->exec, &b->kernels, 2, &err));
+    assert_ok(dsm_model_create(&b->m, c, DSM_MODEL_VALUES, &err));
+    dsm_model_init_random(b->m, &b->exec, 7);
+    for (int64_t i = 0; i < b->m->n_params; i++) { /* no two values of a vector alike */
+        dsm_param *p = &b->m->params[i];
+        for (int64_t j = 0; p->ndim == 1 && p->offset >= 0 && j < p->cols; j++)
+            b->m->values[p->offset + j] = (dsm_real)(j + 1) / 64;
+    }
+    b->dir = test_make_dir();
+    b->path = test_path(b->dir, "m.gguf");
+}
+
+static void tear_down(bench *b)
+{
+    dsm_model_free(b->m);
+    dsm_exec_free(&b->exec);
+    test_remove_dir(b->dir);
+}
+
+static dsm_status save(const bench *b, dsm_dtype dtype, bool keep, dsm_err *err)
+{
+    dsm_gguf_meta meta = {0};
+    dsm_gguf_save_options o = {.exec = &b->exec, .meta = &meta, .dtype = dtype, .keep = keep};
+    dsm_status status = dsm_gguf_config_put(&meta, &b->m->config, dtype, "test", err);
+    if (status == DSM_OK) status = dsm_gguf_save(b->m, b->path, &o, err);
+    dsm_gguf_meta_free(&meta);
+    return status;
+}
+
+static void load(dsm_real *out, const dsm_mat *m, int64_t row)
+{
+    dsm_dtype_load(out, (const char *)m->data + (size_t)row * dsm_dtype_bytes(m->dtype, m->cols),
+                   m->dtype, m->cols);
+}
+
+/* Every value of every parameter, within what its type rounds to of the largest in its row. */
+static void expect_close(const dsm_model *a, const dsm_model *b, double relative)
+{
+    dsm_real x[512], y[512];
+    assert_int_equal(a->n_params, b->n_params);
+    for (int64_t i = 0; i < a->n_params; i++) {
+        const dsm_param *p = &a->params[i], *q = &b->params[i];
+        assert_string_equal(p->name, q->name);
+        assert_true(p->cols <= 512);
+        double allowed = p->ndim == 1 || q->mat.dtype == DSM_F32 ? 0 : relative;
+        for (int64_t r = 0; r < p->rows; r++) {
+            double largest = 0;
+            load(x, &p->mat, r);
+            load(y, &q->mat, r);
+            for (int64_t j = 0; j < p->cols; j++)
+                largest = fmax(largest, fabs((double)x[j]));
+            for (int64_t j = 0; j < p->cols; j++)
+                if (fabs((double)x[j] - (double)y[j]) > allowed * largest)
+                    fail_msg("%s[%d][%d]: %g, expected %g", p->name, (int)r, (int)j, (double)y[j],
+                             (double)x[j]);
+        }
+    }
+}
+
+static void expect_same_config(const dsm_model_config *a, const dsm_model_config *b)
+{
+    dsm_model_config x = *a, y = *b;
+    /* what GGUF does not say, and the ids of a tokenizer that is not there */
+    x.initializer_range = y.initializer_range;
+    x.bos_token_id = x.eos_token_id = x.pad_token_id = -1;
+    assert_memory_equal(x.model_type, y.model_type, sizeof x.model_type);
+    dsm_err err;
+    char *dir = test_make_dir();
+    dsm_buf texts[2] = {{0}, {0}};
+    const dsm_model_config *configs[2] = {&x, &y};
+    for (int i = 0; i < 2; i++) {
+        const char *path = test_path(dir, "config.json");
+        assert_ok(dsm_model_config_write(configs[i], path, "f32", &err));
+        assert_ok(dsm_fs_read(&texts[i], path, 1 << 20, &err));
+    }
+    assert_string_equal(texts[0].data, texts[1].data);
+    dsm_buf_free(&texts[0]);
+    dsm_buf_free(&texts[1]);
+    test_remove_dir(dir);
+}
+
+static void round_trip(const dsm_model_config *c, dsm_dtype dtype, double relative)
+{
+    dsm_err err;
+    bench b;
+    dsm_model *mapped, *copied;
+    set_up(&b, c);
+    assert_ok(save(&b, dtype, false, &err));
+    assert_ok(dsm_checkpoint_open(&mapped, b.path, 0, NULL, &err));
+    assert_ok(dsm_checkpoint_open(&copied, b.path, DSM_MODEL_VALUES, NULL, &err));
+    expect_same_config(c, &mapped->config);
+    expect_close(b.m, mapped, relative);
+    expect_close(mapped, copied, 0);
+    dsm_model_free(mapped);
+    dsm_model_free(copied);
+    tear_down(&b);
+}
+
+static void reads_back_what_it_writes(void **state)
+{
+    (void)state;
+    static const char *const types[] = {"llama", "deepseek"};
+    static const struct {
+        dsm_dtype dtype;
+        double relative; /* half a step of a block's largest value, and its scale's rounding */
+    } cases[] = {{DSM_F32, 0},           {DSM_BF16, 0x1p-8},    {DSM_F16, 0x1p-11},
+                 {DSM_Q8_0, 0.57 / 127}, {DSM_Q4_0, 1.1 / 8},   {DSM_Q4_1, 1.1 / 15},
+                 {DSM_Q4_K, 1.1 / 15},   {DSM_Q6_K, 0.57 / 127}};
+    for (size_t t = 0; t < 2; t++)
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            dsm_model_config c = small_config(types[t]);
+            round_trip(&c, cases[i].dtype, cases[i].relative);
+        }
+    dsm_model_config c = small_config("llama");
+    c.tie_word_embeddings = true;
+    c.attention_bias = true;
+    c.rope_theta = 5e5;
+    c.rope.kind = DSM_ROPE_YARN;
+    c.rope.factor = 4;
+    c.rope.original_max_position_embeddings = 8;
+    round_trip(&c, DSM_F32, 0);
+    c.hidden_size = 256; /* blocks of 256 */
+    c.rope.kind = DSM_ROPE_LINEAR;
+    round_trip(&c, DSM_Q4_K, 0.15);
+    round_trip(&c, DSM_Q6_K, 0.04);
+}
+
+/* --- where rows go ---------------------------------------------------------------------------- */
+
+/* In the file rows 2j and 2j + 1 of a head are rows j and j + Dh/2 of the parameter. */
+static void pairs_stand_side_by_side(void **state)
+{
+    (void)state;
+    dsm_err err;
+    bench b;
+    dsm_gguf *f;
+    dsm_model_config c = small_config("deepseek");
+    c.attention_bias = true;
+    set_up(&b, &c);
+    assert_ok(save(&b, DSM_F32, false, &err));
+    assert_ok(dsm_gguf_open(&f, b.path, &err));
+    static const struct {
+        const char *tensor, *parameter;
+        int64_t heads;
+    } cases[] = {{"blk.1.attn_q.weight", "model.layers.1.self_attn.q_proj.weight", 4},
+                 {"blk.1.attn_k.weight", "model.layers.1.self_attn.k_proj.weight", 2},
+                 {"blk.1.attn_q.bias", "model.layers.1.self_attn.q_proj.bias", 4},
+                 {"blk.1.attn_k.bias", "model.layers.1.self_attn.k_proj.bias", 2}};
+    for (size_t i = 0; i < 4; i++) {
+        const float *found = dsm_gguf_find(f, cases[i].tensor)->data;
+        const dsm_param *p = dsm_model_find(b.m, cases[i].parameter);
+        const float *expected = p->mat.data;
+        int64_t cols = p->ndim == 1 ? 1 : p->cols;
+        for (int64_t h = 0; h < cases[i].heads; h++)
+            for (int64_t j = 0; j < 4; j++)
+                for (int64_t half = 0; half < 2; half++)
+                    assert_memory_equal(found + (h * 8 + 2 * j + half) * cols,
+                                        expected + (h * 8 + half * 4 + j) * cols,
+                                        sizeof(float) * (size_t)cols);
+    }
+    const dsm_gguf_tensor *v = dsm_gguf_find(f, "blk.1.attn_v.weight");
+    assert_memory_equal(
+        v->data, dsm_model_find(b.m, "model.layers.1.self_attn.v_proj.weight")->mat.data, v->bytes);
+    dsm_gguf_close(f);
+    tear_down(&b);
+}
+
+static void experts_are_stacked_and_viewed(void **state)
+{
+    (void)state;
+    dsm_err err;
+    bench b;
+    dsm_model *m;
+    dsm_model_config c = small_config("deepseek");
+    set_up(&b, &c);
+    assert_ok(save(&b, DSM_Q8_0, false, &err));
+    assert_ok(dsm_checkpoint_open(&m, b.path, 0, NULL, &err));
+    const dsm_mat *up = m->layers[1].moe.experts.up;
+    for (int e = 1; e < 4; e++) /* one behind the other in the mapping: nothing was copied */
+        assert_ptr_equal(up[e].data,
+                         (const char *)up[0].data + (size_t)e * dsm_dtype_bytes(DSM_Q8_0, 32 * 32));
+    const dsm_weights *w = dsm_bound_weights(m);
+    assert_int_equal(w->n_files, 1);
+    assert_true(w->stored < w->n);
+    dsm_model_free(m);
+    tear_down(&b);
+}
+
+/* A kv_b_proj in halves: heads 2, lora 3, nope 4, v 2. */
+static void halves_make_kv_b_proj(void **state)
+{
+    (void)state;
+    enum { H = 2, LORA = 3, NOPE = 4, V = 2 };
+    dsm_err err;
+    char *dir = test_make_dir();
+    const char *path = test_path(dir, "halves.gguf");
+    float k[H][LORA][NOPE], v[H][V][LORA];
+    for (int i = 0; i < H * LORA * NOPE; i++)
+        (&k[0][0][0])[i] = (float)i;
+    for (int i = 0; i < H * V * LORA; i++)
+        (&v[0][0][0])[i] = 100 + (float)i;
+    const dsm_gguf_item items[] = {
+        {"blk.3.attn_k_b.weight", 3, {H, LORA, NOPE}, DSM_F32},
+        {"blk.3.attn_v_b.weight", 3, {H, V, LORA}, DSM_F32},
+        {"blk.3.surprise", 1, {1}, DSM_F32},
+    };
+    dsm_gguf_meta meta = {0};
+    dsm_gguf_writer writer;
+    assert_ok(dsm_gguf_begin(&writer, path, &meta, items, 3, &err));
+    assert_ok(dsm_gguf_write(&writer, k, sizeof k, &err));
+    assert_ok(dsm_gguf_write(&writer, v, sizeof v, &err));
+    assert_ok(dsm_gguf_write(&writer, v, 4, &err));
+    assert_ok(dsm_gguf_commit(&writer, &err));
+    dsm_model_config c = {
+        .num_attention_heads = H, .kv_lora_rank = LORA, .qk_nope_head_dim = NOPE, .v_head_dim = V};
+    dsm_gguf *f;
+    dsm_weights *w;
+    assert_ok(dsm_gguf_open(&f, path, &err));
+    assert_ok(dsm_weights_of_gguf(&w, f, &c, &err));
+    const dsm_st_tensor *t = dsm_weights_find(w, "model.layers.3.self_attn.kv_b_proj.weight");
+    assert_non_null(t);
+    assert_int_equal(t->shape[0], H * (NOPE + V));
+    assert_int_equal(t->shape[1], LORA);
+    const float *found = t->data;
+    for (int h = 0; h < H; h++)
+        for (int r = 0; r < NOPE + V; r++)
+            for (int i = 0; i < LORA; i++)
+                assert_true(found[(h * (NOPE + V) + r) * LORA + i] ==
+                            (r < NOPE ? k[h][i][r] : v[h][r - NOPE][i]));
+    assert_non_null(dsm_weights_find(w, "blk.3.surprise"));
+    assert_int_equal(w->n, 2);
+    dsm_weights_close(w);
+    c.v_head_dim = 3;
+    assert_ok(dsm_gguf_open(&f, path, &err));
+    assert_fails(dsm_weights_of_gguf(&w, f, &c, &err), DSM_ESHAPE, "attn_k_b.weight (F32)");
+    dsm_gguf_meta_free(&meta);
+    test_remove_dir(dir);
+}
+
+/* --- types ------------------------------------------------------------------------------------ */
+
+static void chooses_types_that_fit(void **state)
+{
+    (void)state;
+    dsm_model_config c = {.tie_word_embeddings = false};
+    static const struct {
+        const char *name;
+        int ndim;
+        int64_t cols;
+        dsm_dtype wanted, expected;
+    } cases[] = {
+        {"model.norm.weight", 1, 256, DSM_Q4_K, DSM_F32},
+        {"model.layers.0.mlp.gate.weight", 2, 256, DSM_Q8_0, DSM_F32},
+        {"model.layers.0.mlp.gate_proj.weight", 2, 256, DSM_Q4_K, DSM_Q4_K},
+        {"model.layers.0.mlp.gate_proj.weight", 2, 128, DSM_Q4_K, DSM_Q4_1},
+        {"model.layers.0.mlp.gate_proj.weight", 2, 128, DSM_Q5_K, DSM_Q8_0},
+        {"model.layers.0.mlp.gate_proj.weight", 2, 128, DSM_Q6_K, DSM_Q8_0},
+        {"model.layers.0.mlp.gate_proj.weight", 2, 100, DSM_Q4_K, DSM_F16},
+        {"model.layers.0.mlp.gate_proj.weight", 2, 100, DSM_Q8_0, DSM_F16},
+        {"model.layers.0.mlp.gate_proj.weight", 2, 100, DSM_BF16, DSM_BF16},
+        {"lm_head.weight", 2, 256, DSM_Q4_0, DSM_Q6_K},
+        {"lm_head.weight", 2, 128, DSM_Q4_0, DSM_Q8_0},
+        {"lm_head.weight", 2, 256, DSM_Q8_0, DSM_Q8_0},
+        {"model.embed_tokens.weight", 2, 256, DSM_Q4_0, DSM_Q4_0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s", cases[i].name);
+        const dsm_param p = {.name = name, .ndim = cases[i].ndim, .rows = 1, .cols = cases[i].cols};
+        assert_string_equal(dsm_dtype_name(dsm_gguf_save_dtype(&c, &p, cases[i].wanted)),
+                            dsm_dtype_name(cases[i].expected));
+    }
+    c.tie_word_embeddings = true;
+    char embed[] = "model.embed_tokens.weight";
+    const dsm_param p = {.name = embed, .ndim = 2, .rows = 1, .cols = 256};
+    assert_int_equal(dsm_gguf_save_dtype(&c, &p, DSM_Q4_0), DSM_Q6_K);
+}
+
+static void names_go_both_ways(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"blk.01.attn_q.weight", "blk..attn_q.weight",
+                                        "blk.1.attn_q.weightx", "blk.1234567890.attn_q.weight",
+                                        "output.weight ",       ""};
+    int64_t layer, expert;
+    char text[DSM_GGUF_PARAMETER_MAX];
+    const dsm_gguf_name *n = dsm_gguf_name_of_parameter(
+        "model.layers.12.mlp.experts.7.down_proj.weight", &layer, &expert);
+    assert_non_null(n);
+    assert_int_equal(layer, 12);
+    assert_int_equal(expert, 7);
+    dsm_gguf_name_tensor(text, sizeof text, n, layer);
+    assert_string_equal(text, "blk.12.ffn_down_exps.weight");
+    assert_ptr_equal(dsm_gguf_name_of_tensor(text, &layer), n);
+    dsm_gguf_name_parameter(text, sizeof text, n, 3, 5);
+    assert_string_equal(text, "model.layers.3.mlp.experts.5.down_proj.weight");
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_null(dsm_gguf_name_of_tensor(wrong[i], &layer));
+}
+
+/* --- what is said ----------------------------------------------------------------------------- */
+
+static void a_different_router(dsm_model_config *c)
+{
+    c->router = DSM_ROUTER_GSHARD;
+}
+
+static void a_bias(dsm_model_config *c)
+{
+    c->bias = DSM_BIAS_ADDITIVE;
+}
+
+static void norms(dsm_model_config *c)
+{
+    c->norm_topk_prob = true;
+}
+
+static void scales(dsm_model_config *c)
+{
+    c->routed_scaling_factor = 2;
+}
+
+static void alternates(dsm_model_config *c)
+{
+    c->moe_layer_freq = 2;
+}
+
+static void rotates_dynamically(dsm_model_config *c)
+{
+    c->rope.kind = DSM_ROPE_DYNAMIC;
+    c->rope.factor = 2;
+}
+
+static void refuses_what_gguf_cannot_say(void **state)
+{
+    (void)state;
+    static const struct {
+        void (*change)(dsm_model_config *c);
+        const char *message;
+    } cases[] = {
+        {a_different_router, "a router other than softmax"},
+        {a_bias, "a selection bias"},
+        {norms, "norm_topk_prob"},
+        {scales, "routed_scaling_factor"},
+        {alternates, "moe_layer_freq"},
+        {rotates_dynamically, "dynamic"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        dsm_err err;
+        dsm_gguf_meta meta = {0};
+        dsm_model_config c = small_config("deepseek");
+        cases[i].change(&c);
+        assert_fails(dsm_gguf_config_put(&meta, &c, DSM_F32, "m", &err), DSM_EFORMAT,
+                     cases[i].message);
+        dsm_gguf_meta_free(&meta);
+    }
+}
+
+/* A file without tensors that says some things of a llama. */
+static void expect_refused(void (*say)(dsm_gguf_meta *m), dsm_status code, const char *message)
+{
+    dsm_err err;
+    char *dir = test_make_dir();
+    const char *path = test_path(dir, "m.gguf");
+    dsm_gguf_meta meta = {0};
+    dsm_gguf_writer w;
+    dsm_model *m;
+    say(&meta);
+    assert_ok(dsm_gguf_begin(&w, path, &meta, NULL, 0, &err));
+    assert_ok(dsm_gguf_commit(&w, &err));
+    assert_fails(dsm_checkpoint_open(&m, path, 0, NULL, &err), code, message);
+    dsm_gguf_meta_free(&meta);
+    test_remove_dir(dir);
+}
+
+static void says_nothing(dsm_gguf_meta *m)
+{
+    (void)m;
+}
+
+static void says_mamba(dsm_gguf_meta *m)
+{
+    dsm_gguf_put_text(m, "general.architecture", "mamba");
+}
+
+static void says_one_of_two(dsm_gguf_meta *m)
+{
+    dsm_gguf_put_u32(m, "split.count", 2);
+}
+
+static void says_llama(dsm_gguf_meta *m)
+{
+    dsm_model_config c = small_config("llama");
+    assert_int_equal(dsm_gguf_config_put(m, &c, DSM_F32, "m", NULL), DSM_OK);
+}
+
+static void says_mixtral(dsm_gguf_meta *m)
+{
+    says_llama(m);
+    dsm_gguf_put_u32(m, "llama.expert_count", 8);
+}
+
+static void rotates_half_a_head(dsm_gguf_meta *m)
+{
+    dsm_gguf_put_text(m, "general.architecture", "llama");
+    dsm_gguf_put_u32(m, "llama.attention.key_length", 8);
+    dsm_gguf_put_u32(m, "llama.rope.dimension_count", 4);
+}
+
+static void says_heads_in_words(dsm_gguf_meta *m)
+{
+    dsm_gguf_put_text(m, "general.architecture", "llama");
+    dsm_gguf_put_text(m, "llama.attention.head_count", "four");
+}
+
+static void tells_what_is_wrong(void **state)
+{
+    (void)state;
+    expect_refused(says_nothing, DSM_EFORMAT, "general.architecture: found nothing");
+    expect_refused(says_mamba, DSM_EFORMAT, "found mamba, expected llama, deepseek or deepseek2");
+    expect_refused(says_one_of_two, DSM_EFORMAT, "one of 2 files");
+    expect_refused(says_mixtral, DSM_EFORMAT, "llama.expert_count: found 8");
+    expect_refused(rotates_half_a_head, DSM_EFORMAT, "llama.rope.dimension_count: found 4");
+    expect_refused(says_heads_in_words, DSM_EFORMAT, "head_count: found string");
+    expect_refused(says_llama, DSM_ESHAPE, "tensors missing (model.embed_tokens.weight");
+}
+
+static bool stop_at_once(void *arg, double done, double total)
+{
+    (void)arg;
+    assert_true(done > 0 && done <= total);
+    return false;
+}
+
+static void a_stopped_job_leaves_nothing(void **state)
+{
+    (void)state;
+    dsm_err err;
+    bench b;
+    dsm_gguf_meta meta = {0};
+    dsm_model_config c = small_config("llama");
+    set_up(&b, &c);
+    dsm_gguf_save_options o = {.exec = &b.exec, .meta = &meta, .progress = stop_at_once};
+    assert_fails(dsm_gguf_save(b.m, b.path, &o, &err), DSM_EINTERRUPTED, "nothing was written");
+    assert_false(dsm_fs_exists(b.path));
+    tear_down(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_back_what_it_writes),
+        cmocka_unit_test(pairs_stand_side_by_side),
+        cmocka_unit_test(experts_are_stacked_and_viewed),
+        cmocka_unit_test(halves_make_kv_b_proj),
+        cmocka_unit_test(chooses_types_that_fit),
+        cmocka_unit_test(names_go_both_ways),
+        cmocka_unit_test(refuses_what_gguf_cannot_say),
+        cmocka_unit_test(tells_what_is_wrong),
+        cmocka_unit_test(a_stopped_job_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
