@@ -5,8 +5,10 @@ What they do not offer (loss-free updates, device and communication losses, hash
 second choice) is checked by its defining property instead. Tolerances: transformers computes norms
 and router scores in float32.
 """
+from types import SimpleNamespace
+
 import torch
-from transformers import DeepseekV2Config, DeepseekV3Config, LlamaConfig, LlamaForCausalLM
+from transformers import DeepseekV2Config, DeepseekV3Config
 from transformers.models.deepseek_v2.modeling_deepseek_v2 import DeepseekV2Moe
 from transformers.models.deepseek_v3.modeling_deepseek_v3 import DeepseekV3MoE
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
@@ -19,6 +21,7 @@ import golden_model as gm
 import golden_router as gr
 import make_golden as mg
 from golden_cases import CASES
+from parity_reference import Transformers, unfused
 
 BY_NAME = {c.name: c for c in CASES}
 NO_STATE = gm.State({}, {})
@@ -40,26 +43,30 @@ def set_up(name, **changes):
     return case, cfg, recipe, params
 
 
-def check_llama(name):
+def check_model(name):
+    """A whole model in float32: logits and gradients of the loss."""
     case, cfg, recipe, params = set_up(name)
     data = mg.make_data(cfg, recipe)
     tokens, targets = data.tokens[0], data.targets[0]
     for p in params.values():
         p.requires_grad_()
-    logits, _ = gm.forward(cfg, params, tokens, NO_STATE)
+    bias = torch.linspace(-0.4, 0.4, max(cfg.E, 1), dtype=torch.float64)
+    steered = range(cfg.L) if cfg.selection_bias != "none" else ()
+    state = gm.State({i: bias for i in steered if cfg.is_moe(i)}, {})
+    logits, _ = gm.forward(cfg, params, tokens, state)
     gm.losses(cfg, recipe, logits, targets, {})["lm"].backward()
 
-    shape = LlamaConfig(**case.config_json(), attn_implementation="eager")
-    theirs = LlamaForCausalLM(shape).double()
-    theirs.load_state_dict({n: p.detach() for n, p in params.items()}, strict=not cfg.tied)
-    theirs.tie_weights()
-    out = theirs(tokens).logits
+    theirs = Transformers(SimpleNamespace(type=cfg.family, config_json=case.config_json), seed=1)
+    theirs.load({n: p.detach() for n, p in params.items()}
+                | {f"model.layers.{i}.mlp.gate.e_score_correction_bias": b
+                   for i, b in state.bias.items()})
+    out = theirs.model(tokens).logits
     torch.nn.functional.cross_entropy(out.flatten(0, 1), targets.flatten(),
                                       ignore_index=-1).backward()
-    close(f"{name}: logits, LlamaForCausalLM", logits, out)
-    grads = dict(theirs.named_parameters())
+    close(f"{name}: logits, {type(theirs.model).__name__}", logits, out)
+    grads = unfused({n: p.grad for n, p in theirs.model.named_parameters()})
     ours = torch.cat([p.grad.flatten() for p in params.values()])
-    close(f"{name}: all gradients", ours, torch.cat([grads[n].grad.flatten() for n in params]))
+    close(f"{name}: all gradients", ours, torch.cat([grads[n].flatten() for n in params]))
 
 
 def load_moe(block, cfg, params, prefix):
@@ -96,8 +103,8 @@ BLOCK = {"hidden_size": 12, "num_attention_heads": 3, "moe_intermediate_size": 5
 
 def check_deepseek_v2():
     block = DeepseekV2Moe(DeepseekV2Config(
-        **BLOCK, num_experts_per_tok=2, topk_method="greedy", routed_scaling_factor=2.5))
-    check_moe("softmax gate, scaled: DeepseekV2Moe", "softmax", block, routed_scaling_factor=2.5)
+        **BLOCK, num_experts_per_tok=2, topk_method="greedy", routed_scaling_factor=1.0))
+    check_moe("softmax gate: DeepseekV2Moe", "softmax", block)
 
 
 def check_deepseek_v3():
@@ -171,7 +178,9 @@ def check_adamw():
 
 def run():
     torch.manual_seed(0)
-    for check in (lambda: check_llama("dense_mha"), lambda: check_llama("dense_gqa_tied"),
-                  check_deepseek_v2, check_deepseek_v3, check_switch, check_balance, check_adamw):
+    for name in ("dense_mha", "dense_gqa_tied", "biased", "rope_linear", "rope_llama3", "rope_yarn",
+                 "v2_greedy", "v2_groups", "v3_groups", "v3_plain"):
+        check_model(name)
+    for check in (check_deepseek_v2, check_deepseek_v3, check_switch, check_balance, check_adamw):
         check()
     print("self-check passed")

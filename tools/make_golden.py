@@ -9,14 +9,14 @@
 Everything is computed in float64 from float32 parameters and stored as float32, so a stored value
 is the true one up to half a unit in the last place. The same run in float32 measures how far honest
 float32 arithmetic strays; the figures go into recipe.json and are what tolerances are derived from.
-A seed is accepted only if no routing decision of the ten steps is a near tie, capacities and
-biases did change something, and float32 follows to MAX_DEVIATION (Adam's early steps divide small
+A seed is accepted only if no routing decision of the ten steps is a near tie, capacities, biases
+and groups did change something, and float32 follows to MAX_DEVIATION (Adam's early steps divide small
 gradients by themselves, which makes rounding visible in an unlucky element).
 """
 import argparse
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -110,13 +110,15 @@ def train(case, recipe, dtype, min_margin):
     if cfg.router == "hash":
         out["token_counts"] = token_counts(cfg, data)
     curve = {"loss": [], "balance": [], "grad_norm": []}
-    dropped, steered = [], False
+    dropped, steered, limited = [], False, False
 
     for step in range(recipe["steps"]):
         logits, routings = gm.forward(cfg, params, data.tokens[step], state, recipe["seed"], step)
         for layer, routing in routings.items():
             dropped.append((routing.gate == 0).double().mean().item())
-            steered |= layer in state.bias and differs_from_unbiased(cfg, routing)
+            bias = state.bias.get(layer)
+            steered |= bias is not None and differs(cfg, routing, None)
+            limited |= cfg.n_group > 1 and differs(replace(cfg, n_group=1), routing, bias)
             if routing.margin < min_margin:
                 raise Unfit(f"layer {layer} step {step} margin {routing.margin:.1e}")
         losses = gm.losses(cfg, recipe, logits, data.targets[step], routings)
@@ -139,6 +141,8 @@ def train(case, recipe, dtype, min_margin):
         raise Unfit(f"{np.mean(dropped):.0%} of the choices are dropped")
     if state.bias and not steered:
         raise Unfit("the bias never changed a choice")
+    if cfg.n_group > 1 and not limited:
+        raise Unfit("the groups never changed a choice")
     out |= {f"step_{k}": torch.tensor(v, dtype=torch.float64) for k, v in curve.items()}
     out |= {f"after10.{n}": p.detach() for n, p in params.items()}
     out |= {f"layer.{i}.bias_after10": b for i, b in state.bias.items()}
@@ -146,9 +150,11 @@ def train(case, recipe, dtype, min_margin):
     return out
 
 
-def differs_from_unbiased(cfg, routing):
-    score = torch.sigmoid(routing.logits) if cfg.router == "sigmoid" else routing.prob
-    return not torch.equal(gr.choose(cfg, routing.logits, score, None)[0], routing.pick)
+def differs(cfg, routing, bias):
+    """Would this config or bias have picked others?"""
+    logits = routing.logits.detach()
+    score = torch.sigmoid(logits) if cfg.router == "sigmoid" else torch.softmax(logits, -1)
+    return not torch.equal(gr.choose(cfg, logits, score, bias)[0], routing.pick)
 
 
 def first_step_tensors(data, params, logits, losses, routings, norm):

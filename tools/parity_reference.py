@@ -36,13 +36,14 @@ def next_token_loss(logits, ids):
 
 
 class Transformers:
-    """A native class, float32, eager attention."""
+    """A native class, float32, attention and experts as plain products."""
 
     def __init__(self, case, seed):
         config_class, model_class = CLASSES[case.type]
         generator = torch.Generator().manual_seed(seed)
         self.model = model_class(config_class(**case.config_json())).float().eval()
         self.model.set_attn_implementation("eager")
+        self.model.set_experts_implementation("eager")
         self.config = self.model.config
         with torch.no_grad():
             for name, x in sorted(self.model.state_dict(keep_vars=True).items()):
