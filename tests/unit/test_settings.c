@@ -111,7 +111,7 @@ static void mistakes_are_named(void **state)
          "batch.micro: found 8, expected at most batch.sequences (4)"},
         {MINIMAL "batch: {ramp: {from: 4}}\n", "batch.ramp: found from 4, tokens 0"},
         {MINIMAL "sample: {every: 5}\n", "sample.prompts: found none"},
-        {MINIMAL "balance: {device_limit: 3}\n", "balance.device_limit: found 3"},
+        {MINIMAL "balance: {devices: 2, device_limit: 3}\n", "balance.device_limit: found 3"},
         {MINIMAL "run: \"\"\n", "run: found nothing"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

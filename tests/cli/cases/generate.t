@@ -69,5 +69,5 @@ $ cp $SOURCE/LICENSE license.txt
 $ dsmoe tokenizer train --vocab-size 301 --out big license.txt --quiet > out
 $ cp big/tokenizer.json m/tokenizer.json
 $ dsmoe generate m --prompt x
-2> dsmoe generate: m/tokenizer.json: its vocabulary has 301 entries, the model's vocab_size is 300: {*}
+2> dsmoe generate: m: its vocabulary has 301 entries, the model's vocab_size is 300: {*}
 exit 1
