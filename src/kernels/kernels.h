@@ -20,8 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A weight matrix (N, K), row-major and contiguous, as file or trainer holds it. K is whole blocks of
- * its dtype. */
+/* A weight matrix (N, K), row-major and contiguous, as file or trainer holds it. K is whole blocks
+ * of its dtype. */
 typedef struct dsm_mat {
     const void *data;
     dsm_dtype dtype; /* DSM_REAL_DTYPE; for forward and input only any other that holds reals */
@@ -74,6 +74,32 @@ typedef struct dsm_attention {
     dsm_real *dq, *dk, *dv;
     dsm_real *delta; /* (n_seq, H, T) scratch: Σ dout·out */
 } dsm_attention;
+
+/* Causal attention of a few positions over stored keys and values of any float type or q8_0, which
+ * are read once for all queries that share a key head. Row j of key head hk: k + j·rs + hk·(bytes
+ * of Dk values), and so for v; v may be k, a value being the first part of its key.
+ *
+ * Keys are cut into chunks whatever the threads, so results do not depend on them. */
+typedef struct dsm_decode {
+    int64_t T, past; /* queries see keys j <= past + t */
+    int64_t H, Hk, Dk, Dv;
+    dsm_real scale;
+    const dsm_real *q; /* (T, H·Dk), row stride q_rs */
+    int64_t q_rs;
+    const void *k, *v;
+    dsm_dtype dtype;
+    size_t rs;     /* bytes between rows */
+    dsm_real *out; /* (T, H·Dv), row stride out_rs */
+    int64_t out_rs;
+    int64_t chunk;  /* keys of an item, a multiple of 64 */
+    dsm_real *work; /* dsm_decode_work of it */
+} dsm_decode;
+
+/* Each chunk's result: of every query Σ p v, the top score and Σ p. */
+static inline int64_t dsm_decode_work(int64_t T, int64_t H, int64_t Dv, int64_t chunks)
+{
+    return chunks * T * H * (Dv + 2);
+}
 
 /* Rotary positions of n_heads parts of Dh values each, in place: head h of row r is v + r·rs +
  * h·head_rs, and row r stands at position r % T of the table. */
@@ -131,6 +157,7 @@ typedef void dsm_swiglu_bwd_fn(const dsm_exec *x, dsm_real *dg, dsm_real *du, ds
                                const dsm_real *gate, int64_t R, int64_t F);
 
 typedef void dsm_attention_fn(const dsm_exec *x, const dsm_attention *op);
+typedef void dsm_decode_fn(const dsm_exec *x, const dsm_decode *op);
 typedef void dsm_attention_bwd_fn(const dsm_exec *x, const dsm_attention *op);
 
 /* score[r] = softmax(logit[r]) over E columns, (R, E); may be in place. */
@@ -161,6 +188,11 @@ typedef void dsm_gather_bwd_fn(const dsm_exec *x, dsm_real *dtable, const dsm_re
 /* y[r] = in[r] for n columns of R rows, strides y_rs and in_rs. */
 typedef void dsm_columns_fn(const dsm_exec *x, dsm_real *y, int64_t y_rs, const dsm_real *in,
                             int64_t in_rs, int64_t R, int64_t n);
+/* The same between dsm_real and rows stored as t, y_rs or in_rs bytes apart. */
+typedef void dsm_store_rows_fn(const dsm_exec *x, void *y, dsm_dtype t, size_t y_rs,
+                               const dsm_real *in, int64_t in_rs, int64_t R, int64_t n);
+typedef void dsm_load_rows_fn(const dsm_exec *x, dsm_real *y, int64_t y_rs, const void *in,
+                              dsm_dtype t, size_t in_rs, int64_t R, int64_t n);
 /* k from kv and shared; backward: kv's key parts and shared (summed over heads) from k. */
 typedef void dsm_keys_fn(const dsm_exec *x, const dsm_keys *op);
 typedef void dsm_keys_bwd_fn(const dsm_exec *x, const dsm_keys *op);
@@ -186,8 +218,8 @@ typedef void dsm_normal_fn(const dsm_exec *x, dsm_real *out, int64_t n, const ds
 /* clang-format off */
 #define DSM_KERNEL_LIST(X)                                                                         \
     X(linear) X(linear_input) X(linear_weight) X(rmsnorm) X(rmsnorm_bwd) X(rope) X(swiglu)         \
-    X(swiglu_bwd) X(attention) X(attention_bwd) X(softmax) X(xent) X(topk) X(combine) X(gather)    \
-    X(gather_bwd) X(columns) X(keys) X(keys_bwd) X(join) X(add) X(sum_squares) X(adamw) X(normal)
+    X(swiglu_bwd) X(attention) X(attention_bwd) X(decode) X(softmax) X(xent) X(topk) X(combine) X(gather)    \
+    X(gather_bwd) X(columns) X(store_rows) X(load_rows) X(keys) X(keys_bwd) X(join) X(add) X(sum_squares) X(adamw) X(normal)
 /* clang-format on */
 
 enum dsm_kernel_slot {

@@ -10,14 +10,12 @@
  * queries meet then takes two forms, equal up to rounding (docs/math.md):
  *
  *   naive      expand k and v of all positions, as above: for many queries, the past a chunk of
- *              PAST positions at a time, each chunk's result joined to that of the others
+ *              DSM_CACHE_PAST positions at a time, each chunk's result joined to that of the others
  *   absorbed   k^C_h,j = W_UK,h c_j, so q^C · k^C = (W_UKᵀ q^C) · c_j, and Σ_j p_j v_j = W_UV Σ_j
- * p_j c_j: one key head as wide as a row of the cache, whose values are its first part; for a FEW
- * queries, for which expanding every position would cost more */
+ * p_j c_j: one key head as wide as a row of the cache, whose values are its first part; for a
+ * DSM_CACHE_FEW queries, for which expanding every position would cost more */
 #include "model/attention.h"
 #include "model/rope.h"
-
-enum { PAST = 512, FEW = 4 }; /* positions; tokens */
 
 static const dsm_real LATENT_EPS = (dsm_real)1e-6; /* whatever rms_norm_eps is */
 
@@ -31,12 +29,13 @@ typedef struct mla_act {
     dsm_real *k;                                 /* (R, H·Dk) */
     dsm_real *out;                               /* (R, H·Dv) */
     dsm_real *lse;                               /* (n_seq, H, T) */
-    /* With a cache; kv and k have room for PAST rows more. NULL when training. */
-    dsm_real *past_latent, *past_shared; /* (PAST, kv_lora), (PAST, Dr) */
-    dsm_real *part, *part_lse;           /* as out, lse */
+    /* With a cache; kv and k have room for DSM_CACHE_PAST rows more. NULL when training. */
+    dsm_real *past_latent, *past_shared; /* (DSM_CACHE_PAST, kv_lora), (DSM_CACHE_PAST, Dr) */
+    dsm_past past;
     /* Of the absorbed form */
-    int32_t *heads;                  /* (H + 1) 0, 1, … */
-    dsm_real *q_absorbed, *o_latent; /* (FEW, H, kv_lora + Dr), (FEW, H, kv_lora) */
+    int32_t *heads; /* (H + 1) 0, 1, … */
+    dsm_real *q_absorbed,
+        *o_latent; /* (DSM_CACHE_FEW, H, kv_lora + Dr), (DSM_CACHE_FEW, H, kv_lora) */
 } mla_act;
 
 typedef struct mla_scratch {
@@ -64,22 +63,38 @@ static int64_t cache_width(const dsm_model_config *c)
     return c->kv_lora_rank + c->qk_rope_head_dim;
 }
 
+/* The greatest common divisor of its two parts. */
+static int64_t cache_unit(const dsm_model_config *c)
+{
+    int64_t a = c->kv_lora_rank, b = c->qk_rope_head_dim;
+    while (b > 0) {
+        int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+static int64_t decode_width(const dsm_model_config *c)
+{
+    return c->kv_lora_rank;
+}
+
 /* --- memory ------------------------------------------------------------------------------ */
 
 static void carve_cached(mla_act *s, dsm_arena *a, const dsm_model_config *c, int64_t R)
 {
-    const int64_t H = c->num_attention_heads;
-    s->past_latent = dsm_take_reals(a, PAST * c->kv_lora_rank);
-    s->past_shared = dsm_take_reals(a, PAST * c->qk_rope_head_dim);
-    s->part = dsm_take_reals(a, R * dsm_model_config_o_width(c));
-    s->part_lse = dsm_take_reals(a, R * H);
+    s->past_latent = dsm_take_reals(a, DSM_CACHE_PAST * c->kv_lora_rank);
+    s->past_shared = dsm_take_reals(a, DSM_CACHE_PAST * c->qk_rope_head_dim);
+    s->past.part = dsm_take_reals(a, R * dsm_model_config_o_width(c));
+    s->past.part_lse = dsm_take_reals(a, R * c->num_attention_heads);
 }
 
 static void carve_absorbed(mla_act *s, dsm_arena *a, const dsm_model_config *c)
 {
     const int64_t H = c->num_attention_heads;
-    s->q_absorbed = dsm_take_reals(a, FEW * H * cache_width(c));
-    s->o_latent = dsm_take_reals(a, FEW * H * c->kv_lora_rank);
+    s->q_absorbed = dsm_take_reals(a, DSM_CACHE_FEW * H * cache_width(c));
+    s->o_latent = dsm_take_reals(a, DSM_CACHE_FEW * H * c->kv_lora_rank);
     s->heads = dsm_take_ints(a, H + 1);
     for (int64_t h = 0; s->heads && h <= H; h++)
         s->heads[h] = (int32_t)h;
@@ -88,7 +103,7 @@ static void carve_absorbed(mla_act *s, dsm_arena *a, const dsm_model_config *c)
 static void *carve(dsm_arena *stay, dsm_arena *a, const dsm_model_config *c, int64_t R,
                    bool training)
 {
-    const int64_t rows = R + (training ? 0 : PAST);
+    const int64_t rows = R + (training ? 0 : DSM_CACHE_PAST);
     mla_act *act = dsm_arena_take(stay, sizeof *act);
     mla_act s = {
         .low = dsm_take_reals(a, R * low_width(c)),
@@ -173,6 +188,11 @@ static dsm_keys describe_keys(const dsm_ctx *c, int64_t rows, dsm_real *k, dsm_r
                       .shared = shared};
 }
 
+static dsm_real score_scale(const dsm_model_config *g)
+{
+    return (dsm_real)(dsm_rope_score_factor(g) / sqrt((double)g->head_dim));
+}
+
 /* Of R queries over the expanded rows k, kv, `past` of which stand before the first query. */
 static dsm_attention describe(const dsm_ctx *c, const mla_act *act, int64_t past)
 {
@@ -186,7 +206,7 @@ static dsm_attention describe(const dsm_ctx *c, const mla_act *act, int64_t past
         .Hk = g->num_attention_heads,
         .Dk = g->head_dim,
         .Dv = g->v_head_dim,
-        .scale = (dsm_real)(dsm_rope_score_factor(g) / sqrt((double)g->head_dim)),
+        .scale = score_scale(g),
         .q = act->q,
         .k = act->k,
         .v = act->kv + g->qk_nope_head_dim,
@@ -301,36 +321,31 @@ static void attend_fresh(const dsm_ctx *c, const dsm_mla_params *p, const mla_ac
     dsm_lap(c, DSM_PART_ATTENTION);
 }
 
-/* Cached rows [begin, end) as k, kv from row 0 on. */
-static void expand_past(const dsm_ctx *c, const dsm_mla_params *p, const mla_act *act,
-                        int64_t begin, int64_t end)
+typedef struct naive {
+    const dsm_mla_params *p;
+    const mla_act *act;
+} naive;
+
+/* Cached positions from `begin` on as k, kv from row 0 on; those of this pass are at hand. */
+static void show_expanded(const dsm_ctx *c, void *arg, int64_t begin, int64_t end)
 {
-    const dsm_model_config *g = c->config;
-    const int64_t lk = g->kv_lora_rank, dr = g->qk_rope_head_dim, n = end - begin;
-    const dsm_real *rows = c->cache->rows[c->layer] + begin * c->cache->width;
-    c->k->columns(c->exec, act->past_latent, lk, rows, c->cache->width, n, lk);
-    c->k->columns(c->exec, act->past_shared, dr, rows + lk, c->cache->width, n, dr);
-    expand(c, p, act, 0, act->past_latent, act->past_shared, n);
+    const naive *n = arg;
+    const mla_act *act = n->act;
+    const dsm_cache *cache = c->cache;
+    const int64_t lk = c->config->kv_lora_rank, dr = c->config->qk_rope_head_dim;
+    const int64_t past = (end < cache->length ? end : cache->length) - begin;
+    const unsigned char *rows = dsm_cache_row(cache, c->layer, begin);
+    c->k->load_rows(c->exec, act->past_latent, lk, rows, cache->dtype, cache->row_bytes, past, lk);
+    c->k->load_rows(c->exec, act->past_shared, dr, rows + dsm_dtype_bytes(cache->dtype, lk),
+                    cache->dtype, cache->row_bytes, past, dr);
+    expand(c, n->p, act, 0, act->past_latent, act->past_shared, past);
+    if (end > cache->length) expand(c, n->p, act, past, act->latent, act->shared, c->R);
 }
 
-/* Whole chunks of the past one by one; what is left of it together with this pass's rows. */
 static void attend_past(const dsm_ctx *c, const dsm_mla_params *p, const mla_act *act)
 {
-    const int64_t past = c->cache->length, whole = past / PAST * PAST;
-    expand_past(c, p, act, whole, past);
-    expand(c, p, act, past - whole, act->latent, act->shared, c->R);
-    dsm_attention op = describe(c, act, past - whole);
-    c->k->attention(c->exec, &op);
-    dsm_lap(c, DSM_PART_ATTENTION);
-    op.out = act->part;
-    op.lse = act->part_lse;
-    op.past = op.limit = PAST;
-    for (int64_t at = 0; at < whole; at += PAST) {
-        expand_past(c, p, act, at, at + PAST);
-        c->k->attention(c->exec, &op);
-        c->k->join(c->exec, act->out, act->lse, act->part, act->part_lse, op.T, op.H, op.Dv);
-        dsm_lap(c, DSM_PART_ATTENTION);
-    }
+    dsm_attention op = describe(c, act, 0);
+    dsm_attend_past(c, &op, &act->past, show_expanded, &(naive){p, act});
 }
 
 /* --- the absorbed form ------------------------------------------------------------------- */
@@ -373,32 +388,29 @@ static void release_values(const dsm_ctx *c, const dsm_mla_params *p, const mla_
     c->k->linear(c->exec, &op);
 }
 
-/* n <= FEW tokens from row t on. */
+/* n <= DSM_CACHE_FEW tokens from row t on. */
 static void attend_few(const dsm_ctx *c, const dsm_mla_params *p, const mla_act *act, int64_t t,
                        int64_t n)
 {
     const dsm_model_config *g = c->config;
     const int64_t H = g->num_attention_heads, width = cache_width(g), lk = g->kv_lora_rank;
-    const dsm_real *rows = c->cache->rows[c->layer];
-    dsm_attention op = describe(c, act, c->cache->length + t);
+    const unsigned char *rows = dsm_cache_row(c->cache, c->layer, 0);
     for (int64_t i = 0; i < n; i++)
         absorb_queries(c, p, act, t + i, act->q_absorbed + i * H * width);
     dsm_lap(c, DSM_PART_PROJECT);
-    op.T = n;
-    op.k_seq = c->cache->capacity;
-    op.Hk = 1;
-    op.Dk = width;
-    op.Dv = lk;
-    op.q = act->q_absorbed;
-    op.q_rs = H * width;
-    op.k = op.v = rows;
-    op.k_rs = op.v_rs = width;
-    op.v_hs = 0;
-    op.out = act->o_latent;
-    op.out_rs = H * lk;
-    op.lse = NULL;
-    c->k->attention(c->exec, &op);
-    dsm_lap(c, DSM_PART_ATTENTION);
+    dsm_attend_stored(c, &(dsm_decode){.T = n,
+                                       .past = c->cache->length + t,
+                                       .H = H,
+                                       .Hk = 1,
+                                       .Dk = width,
+                                       .Dv = lk,
+                                       .scale = score_scale(g),
+                                       .q = act->q_absorbed,
+                                       .q_rs = H * width,
+                                       .k = rows,
+                                       .v = rows,
+                                       .out = act->o_latent,
+                                       .out_rs = H * lk});
     for (int64_t i = 0; i < n; i++)
         release_values(c, p, act, t + i, act->o_latent + i * H * lk);
     dsm_lap(c, DSM_PART_PROJECT);
@@ -406,28 +418,29 @@ static void attend_few(const dsm_ctx *c, const dsm_mla_params *p, const mla_act 
 
 static void attend_absorbed(const dsm_ctx *c, const dsm_mla_params *p, const mla_act *act)
 {
-    for (int64_t t = 0; t < c->R; t += FEW)
-        attend_few(c, p, act, t, c->R - t < FEW ? c->R - t : FEW);
+    for (int64_t t = 0; t < c->R; t += DSM_CACHE_FEW)
+        attend_few(c, p, act, t, c->R - t < DSM_CACHE_FEW ? c->R - t : DSM_CACHE_FEW);
 }
 
 /* --- forward ----------------------------------------------------------------------------- */
 
 static void store_latents(const dsm_ctx *c, const mla_act *act)
 {
-    const dsm_model_config *g = c->config;
-    const int64_t lk = g->kv_lora_rank, dr = g->qk_rope_head_dim;
-    dsm_real *rows = c->cache->rows[c->layer] + c->cache->length * c->cache->width;
-    c->k->columns(c->exec, rows, c->cache->width, act->latent, lk, c->R, lk);
-    c->k->columns(c->exec, rows + lk, c->cache->width, act->shared, dr, c->R, dr);
+    const dsm_cache *to = c->cache;
+    const int64_t lk = c->config->kv_lora_rank, dr = c->config->qk_rope_head_dim;
+    unsigned char *rows = dsm_cache_row(to, c->layer, to->length);
+    c->k->store_rows(c->exec, rows, to->dtype, to->row_bytes, act->latent, lk, c->R, lk);
+    c->k->store_rows(c->exec, rows + dsm_dtype_bytes(to->dtype, lk), to->dtype, to->row_bytes,
+                     act->shared, dr, c->R, dr);
 }
 
 static void attend(const dsm_ctx *c, const dsm_mla_params *p, const mla_act *act)
 {
     bool fresh = !c->cache || c->cache->length == 0;
     if (c->cache) store_latents(c, act);
-    if (fresh && (c->R > FEW || !c->cache))
+    if (fresh && (c->R > DSM_CACHE_FEW || !c->cache))
         attend_fresh(c, p, act);
-    else if (c->R <= FEW || !act->past_latent)
+    else if (c->R <= DSM_CACHE_FEW || !act->past_latent)
         attend_absorbed(c, p, act);
     else
         attend_past(c, p, act);
@@ -507,6 +520,8 @@ static void backward(const dsm_ctx *c, const dsm_attn_params *p, void *state, vo
 const dsm_attention_kind dsm_attention_mla = {
     .name = "mla",
     .cache_width = cache_width,
+    .cache_unit = cache_unit,
+    .decode_width = decode_width,
     .carve = carve,
     .carve_scratch = carve_scratch,
     .forward = forward,

@@ -307,6 +307,63 @@ static void chunks_of_any_size_equal_the_whole(void **state)
     check_chunks(&c);
 }
 
+/* Logits from a cache of another type, fed in chunks of any size; how far from f32 may be expected:
+ * f16 rounds each stored value by 2^-12 of it, q8_0 by 2^-8 of the largest of 32. */
+static void check_cache_type(const dsm_model_config *c, dsm_dtype dtype, double tolerance)
+{
+    enum { LONG = 1200, LAST = 4 };
+    static int32_t text[LONG];
+    static dsm_real exact[LAST * V], rounded[LAST * V];
+    static const int64_t cuts[][4] = {{LONG}, {1100, 100}, {600, 597, 1, 2}};
+    const dsm_net_options o = {.max_sequences = 1, .seq_len = LONG};
+    fixture f;
+    dsm_err err;
+    for (int i = 0; i < LONG; i++)
+        text[i] = tokens[i * 11 % (B * T)];
+    open_with(&f, c, 2, &o);
+    for (size_t i = 0; i <= sizeof cuts / sizeof *cuts; i++) {
+        dsm_cache *cache;
+        const int64_t *cut = cuts[i > 0 ? i - 1 : 0];
+        assert_ok(dsm_cache_open(&cache, f.model, LONG, i > 0 ? dtype : DSM_F32, &err));
+        for (int64_t at = 0, k = 0; at < LONG; at += cut[k++]) {
+            int64_t n = cut[k], kept = at + n - (LONG - LAST);
+            kept = kept < 0 ? 0 : kept < n ? kept : n;
+            assert_ok(dsm_net_feed(f.net, cache, text + at, n,
+                                   (i ? rounded : exact) + (at + n - kept - (LONG - LAST)) * V,
+                                   kept, &err));
+        }
+        if (i > 0) assert_near(exact, rounded, LAST * V, tolerance);
+        dsm_cache_close(cache);
+    }
+    close_fixture(&f);
+}
+
+static void caches_may_be_of_other_types(void **state)
+{
+    (void)state;
+    dsm_cache *cache;
+    dsm_err err;
+    fixture f;
+    dsm_model_config plain = config(), latent = latent_config(28);
+    open_fixture(&f, &plain, 1, false);
+    assert_fails(dsm_cache_open(&cache, f.model, 8, DSM_BF16, &err), DSM_EUSAGE,
+                 "expected f32, f16");
+    assert_fails(dsm_cache_open(&cache, f.model, 8, DSM_Q8_0, &err), DSM_EUSAGE, "multiples of 8");
+    assert_true(dsm_cache_bytes(f.model, 4096, DSM_F16) < dsm_cache_bytes(f.model, 4096, DSM_F32));
+    close_fixture(&f);
+    plain.head_dim = 32, plain.max_position_embeddings = 2000;
+    latent.kv_lora_rank = 64, latent.qk_rope_head_dim = 32, latent.head_dim = 44;
+    latent.max_position_embeddings = 2000;
+    const dsm_model_config *models[] = {&plain, &latent};
+    /* a pick that rounding changes would be a jump */
+    plain.n_routed_experts = latent.n_routed_experts = 0;
+    for (int i = 0; i < 2; i++) {
+        check_cache_type(models[i], DSM_F32, 2e-5);
+        check_cache_type(models[i], DSM_F16, 2e-3);
+        check_cache_type(models[i], DSM_Q8_0, 4e-2);
+    }
+}
+
 /* Latent attention: a whole text in the naive form; the same with a past of several chunks of
  * expanded positions; and the last tokens in the absorbed form. */
 static void latent_forms_are_equal(void **state)
@@ -563,6 +620,7 @@ int main(void)
         cmocka_unit_test(micro_batches_add_up),
         cmocka_unit_test(chunks_of_any_size_equal_the_whole),
         cmocka_unit_test(latent_forms_are_equal),
+        cmocka_unit_test(caches_may_be_of_other_types),
         cmocka_unit_test(training_and_inference_memory_agree),
         cmocka_unit_test(weights_may_stay_in_their_file_type),
         cmocka_unit_test(truncating_forgets),

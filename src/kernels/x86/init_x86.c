@@ -6,7 +6,8 @@
 /* Slots with an algorithm over hand-written micro-kernels (tiled/ over gemm_<isa>.c). */
 #define TILED_LIST(X)                                                                              \
     X(linear)                                                                                      \
-    X(linear_input) X(linear_weight) X(attention) X(attention_bwd) X(softmax) X(xent) X(swiglu)    \
+    X(linear_input)                                                                                \
+    X(linear_weight) X(attention) X(attention_bwd) X(decode) X(softmax) X(xent) X(swiglu)          \
         X(swiglu_bwd)
 
 #define X(op) dsm_##op##_fn dsm_##op##_avx2, dsm_##op##_avx512;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What latent attention moves between its products: columns of rows, the keys of all heads, and the
- * results over two sets of keys joined.
+/* What attention moves between its products: columns of rows, rows to and from a cache, the keys of
+ * all latent heads, and the results over two sets of keys joined.
  *
  *   k_h = [ kv_h's first Dn ; shared ]      dkv_h's first Dn = dk_h's first Dn,  dshared = Σ_h rest
  *
@@ -32,6 +32,46 @@ void DSM_K(columns)(const dsm_exec *x, dsm_real *y, int64_t y_rs, const dsm_real
 {
     columns_args a = {y, in, y_rs, in_rs, R, n};
     dsm_pool_run(x->pool, dsm_chunk_count(R, ROWS), columns_rows, &a);
+}
+
+typedef struct stored_args {
+    dsm_real *real;
+    unsigned char *stored;
+    dsm_dtype t;
+    int64_t real_rs, R, n;
+    size_t stored_rs;
+} stored_args;
+
+static void store_rows(void *arg, int64_t item, int worker)
+{
+    const stored_args *a = arg;
+    dsm_range rows = dsm_chunk(a->R, ROWS, item);
+    (void)worker;
+    for (int64_t r = rows.begin; r < rows.end; r++)
+        dsm_dtype_store(a->stored + (size_t)r * a->stored_rs, a->t, a->real + r * a->real_rs, a->n);
+}
+
+void DSM_K(store_rows)(const dsm_exec *x, void *y, dsm_dtype t, size_t y_rs, const dsm_real *in,
+                       int64_t in_rs, int64_t R, int64_t n)
+{
+    stored_args a = {(dsm_real *)(uintptr_t)in, y, t, in_rs, R, n, y_rs};
+    dsm_pool_run(x->pool, dsm_chunk_count(R, ROWS), store_rows, &a);
+}
+
+static void load_rows(void *arg, int64_t item, int worker)
+{
+    const stored_args *a = arg;
+    dsm_range rows = dsm_chunk(a->R, ROWS, item);
+    (void)worker;
+    for (int64_t r = rows.begin; r < rows.end; r++)
+        dsm_dtype_load(a->real + r * a->real_rs, a->stored + (size_t)r * a->stored_rs, a->t, a->n);
+}
+
+void DSM_K(load_rows)(const dsm_exec *x, dsm_real *y, int64_t y_rs, const void *in, dsm_dtype t,
+                      size_t in_rs, int64_t R, int64_t n)
+{
+    stored_args a = {y, (unsigned char *)(uintptr_t)in, t, y_rs, R, n, in_rs};
+    dsm_pool_run(x->pool, dsm_chunk_count(R, ROWS), load_rows, &a);
 }
 
 static void join_rows(void *arg, int64_t item, int worker)
