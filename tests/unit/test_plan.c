@@ -124,8 +124,8 @@ static void latent_models_are_counted(void **state)
         near(path, "1e9 active", (double)p.active_params / 1e9, cases[i].active, 0.005);
         near(path, "without embedding", (double)p.active_params_no_embedding / 1e9,
              cases[i].active_no_embedding, 0.005);
-        near(path, "cached bytes", (double)p.memory.serve.kv_cache,
-             (double)(cases[i].cached * 1024 * 4), 16384);
+        double cached = (double)(cases[i].cached * 1024 * 4); /* and what decoding works in */
+        near(path, "cached bytes", (double)p.memory.serve.kv_cache, 1.02 * cached, 0.02 * cached);
     }
 }
 
