@@ -10,7 +10,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { AHEAD = 1024 }; /* bytes of w asked for before they are needed */
+enum { AHEAD = 4096 }; /* bytes of w asked for before they are needed */
 
 /* Σ q · x of fours of a part, in 8 lanes; q signed. */
 INLINE __m256i dot_fours(__m256i q, __m256i x)

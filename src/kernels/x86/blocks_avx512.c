@@ -9,8 +9,9 @@
  * Blocks of 256 stay in integers: sums in lanes fit 16 bits, and a second instruction multiplies
  * them with the parts' integer scales; one conversion per block.
  *
- * What limits a decoder is reading w: every 64 bytes cost five to six cycles then, so that is what
- * the instructions for them have to fit in. */
+ * What limits a decoder is reading w. One row after another leaves a third of the memory's
+ * bandwidth unused, for the hardware looks ahead per page: several rows far apart are read side by
+ * side. */
 #include "core/quant.h"
 #include "kernels/tiled/tiled.h"
 #include "kernels/x86/vec_avx512.h"
@@ -21,7 +22,11 @@
 
 dsm_linear_fn dsm_linear_vnni;
 
-enum { PAIR = 64, AHEAD = 1024 /* bytes of w asked for before they are needed */ };
+enum {
+    PAIR = 64,
+    STREAMS = 4, /* rows of w read side by side, far from each other */
+    AHEAD = 2048 /* bytes of w asked for before they are needed */
+};
 
 /* f16 d[0] in the lower, d[1] in the upper eight lanes. */
 INLINE __m512 two_halves(const void *d0, const void *d1)
@@ -86,16 +91,17 @@ INLINE __m512 add_pair(dsm_dtype t, __m512 sum, const pair *w, const dsm_x8 *x, 
 }
 
 INLINE void dot_pairs(dsm_dtype t, int rows, int m, int64_t K, const dsm_x8 *x,
-                      const unsigned char *w, size_t row_bytes, __m512 sum[2][DSM_BLOCKS_MAX_ROWS])
+                      const unsigned char *w, size_t stride,
+                      __m512 sum[STREAMS][DSM_BLOCKS_MAX_ROWS])
 {
     const size_t pair_bytes = 2 * (t == DSM_Q8_0   ? sizeof(dsm_q8_0)
                                    : t == DSM_Q4_0 ? sizeof(dsm_q4_0)
                                                    : sizeof(dsm_q4_1));
     int64_t k = 0;
     for (; k + PAIR <= K; k += PAIR, w += pair_bytes)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int j = 0; j < rows; j++) {
-            const unsigned char *at = w + (size_t)j * row_bytes;
+            const unsigned char *at = w + (size_t)j * stride;
             _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
             const pair p = load_pair(t, at);
 #pragma GCC unroll 8
@@ -103,10 +109,10 @@ INLINE void dot_pairs(dsm_dtype t, int rows, int m, int64_t K, const dsm_x8 *x,
                 sum[j][i] = add_pair(t, sum[j][i], &p, &x[i], k);
         }
     if (k == K) return;
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int j = 0; j < rows; j++) { /* a single block: beside one of zeros */
         unsigned char both[2 * sizeof(dsm_q8_0)] = {0};
-        memcpy(both, w + (size_t)j * row_bytes, pair_bytes / 2);
+        memcpy(both, w + (size_t)j * stride, pair_bytes / 2);
         const pair p = load_pair(t, both);
 #pragma GCC unroll 8
         for (int i = 0; i < m; i++)
@@ -236,12 +242,13 @@ INLINE __m512 add_whole(dsm_dtype t, __m512 sum, const whole *w, const dsm_x8 *x
 }
 
 INLINE void dot_wholes(dsm_dtype t, int rows, int m, int64_t K, const dsm_x8 *x,
-                       const unsigned char *w, size_t row_bytes, __m512 sum[2][DSM_BLOCKS_MAX_ROWS])
+                       const unsigned char *w, size_t stride,
+                       __m512 sum[STREAMS][DSM_BLOCKS_MAX_ROWS])
 {
     for (int64_t k = 0; k < K; k += DSM_QK_VALUES, w += whole_bytes(t))
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int j = 0; j < rows; j++) {
-            const unsigned char *at = w + (size_t)j * row_bytes;
+            const unsigned char *at = w + (size_t)j * stride;
             for (size_t line = 0; line < whole_bytes(t); line += 64)
                 _mm_prefetch((const char *)at + AHEAD + line, _MM_HINT_T0);
             const whole b = t == DSM_Q4_K   ? load_q4_k((const void *)at)
@@ -260,38 +267,41 @@ INLINE bool is_whole(dsm_dtype t)
     return t == DSM_Q4_K || t == DSM_Q5_K || t == DSM_Q6_K;
 }
 
+/* `rows` rows of w, `apart` rows from each other. */
 INLINE void dot_rows(dsm_dtype t, int rows, int m, int64_t K, const dsm_x8 *x,
-                     const unsigned char *w, size_t row_bytes, float *y, int64_t y_rs,
-                     bool accumulate)
+                     const unsigned char *w, int64_t apart, float *y, int64_t y_rs, bool accumulate)
 {
-    __m512 sum[2][DSM_BLOCKS_MAX_ROWS];
-#pragma GCC unroll 2
+    const size_t stride = (size_t)apart * dsm_dtype_bytes(t, K);
+    __m512 sum[STREAMS][DSM_BLOCKS_MAX_ROWS];
+#pragma GCC unroll 4
     for (int j = 0; j < rows; j++)
 #pragma GCC unroll 8
         for (int i = 0; i < m; i++)
             sum[j][i] = _mm512_setzero_ps();
     if (is_whole(t))
-        dot_wholes(t, rows, m, K, x, w, row_bytes, sum);
+        dot_wholes(t, rows, m, K, x, w, stride, sum);
     else
-        dot_pairs(t, rows, m, K, x, w, row_bytes, sum);
-#pragma GCC unroll 2
+        dot_pairs(t, rows, m, K, x, w, stride, sum);
+#pragma GCC unroll 4
     for (int j = 0; j < rows; j++)
 #pragma GCC unroll 8
         for (int i = 0; i < m; i++) {
-            const float s = vec_sum(sum[j][i]);
-            y[i * y_rs + j] = accumulate ? y[i * y_rs + j] + s : s;
+            float *at = y + i * y_rs + j * apart;
+            *at = vec_sum(sum[j][i]) + (accumulate ? *at : 0);
         }
 }
 
 INLINE void dot_typed(dsm_dtype t, int m, int64_t K, const dsm_x8 *x, const unsigned char *w,
                       int64_t n, float *y, int64_t y_rs, bool accumulate)
 {
+    const int rows = m <= 2 ? STREAMS : m <= 4 ? 2 : 1;
     const size_t row_bytes = dsm_dtype_bytes(t, K);
+    const int64_t run = n / rows;
     int64_t j = 0;
-    for (; j + 2 <= n; j += 2)
-        dot_rows(t, 2, m, K, x, w + (size_t)j * row_bytes, row_bytes, y + j, y_rs, accumulate);
-    if (j < n)
-        dot_rows(t, 1, m, K, x, w + (size_t)j * row_bytes, row_bytes, y + j, y_rs, accumulate);
+    for (; j < run; j++)
+        dot_rows(t, rows, m, K, x, w + (size_t)j * row_bytes, run, y + j, y_rs, accumulate);
+    for (j = rows * run; j < n; j++)
+        dot_rows(t, 1, m, K, x, w + (size_t)j * row_bytes, 1, y + j, y_rs, accumulate);
 }
 
 #define DOT_CASE(t)                                                                                \

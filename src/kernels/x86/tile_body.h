@@ -16,7 +16,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { PACK_ROWS = 8 };
+enum { PACK_ROWS = 8, DOT_AHEAD = 2048 /* bytes of w asked for before they are needed */ };
 
 /* ---- tiles ---------------------------------------------------------------------------------- */
 
@@ -95,10 +95,13 @@ INLINE size_t size_of(dsm_dtype t)
     return t == DSM_F32 ? 4 : 2;
 }
 
-/* m rows x against `rows` rows w: rows·m independent sums hide the latency of the FMA. */
+/* m rows x against `rows` rows w, `apart` rows from each other: rows·m independent sums hide the
+ * latency of the FMA. */
 INLINE void dot_block(int rows, int m, int64_t K, const float *const *x, const unsigned char *w,
-                      dsm_dtype t, size_t row_bytes, float *y, int64_t y_rs, bool accumulate)
+                      dsm_dtype t, int64_t w_rs, int64_t apart, float *y, int64_t y_rs,
+                      bool accumulate)
 {
+    const size_t row_bytes = (size_t)(apart * w_rs) * size_of(t);
     vec sum[4][DSM_DOT_MAX_ROWS];
 #pragma GCC unroll 8
     for (int j = 0; j < rows; j++)
@@ -109,7 +112,9 @@ INLINE void dot_block(int rows, int m, int64_t K, const float *const *x, const u
     for (; k + LANES <= K; k += LANES) {
 #pragma GCC unroll 8
         for (int j = 0; j < rows; j++) {
-            vec wv = load_as(w + (size_t)j * row_bytes + (size_t)k * size_of(t), t);
+            const unsigned char *at = w + (size_t)j * row_bytes + (size_t)k * size_of(t);
+            vec wv = load_as(at, t);
+            _mm_prefetch((const char *)at + DOT_AHEAD, _MM_HINT_T0);
 #pragma GCC unroll 8
             for (int i = 0; i < m; i++)
                 sum[j][i] = vec_fma(wv, vec_load(x[i] + k), sum[j][i]);
@@ -130,19 +135,21 @@ INLINE void dot_block(int rows, int m, int64_t K, const float *const *x, const u
 #pragma GCC unroll 8
         for (int i = 0; i < m; i++) {
             float s = vec_sum(sum[j][i]);
-            y[i * y_rs + j] = accumulate ? y[i * y_rs + j] + s : s;
+            float *at = y + i * y_rs + j * apart;
+            *at = accumulate ? *at + s : s;
         }
 }
 
+/* n rows w. Memory gives more to several streams that lie far apart than to one. */
 INLINE void dot_typed(int rows, int m, int64_t K, const float *const *x, const unsigned char *w,
                       dsm_dtype t, int64_t w_rs, int64_t n, float *y, int64_t y_rs, bool accumulate)
 {
     const size_t row_bytes = (size_t)w_rs * size_of(t);
-    int64_t j = 0;
-    for (; j + rows <= n; j += rows)
-        dot_block(rows, m, K, x, w + (size_t)j * row_bytes, t, row_bytes, y + j, y_rs, accumulate);
-    for (; j < n; j++)
-        dot_block(1, m, K, x, w + (size_t)j * row_bytes, t, row_bytes, y + j, y_rs, accumulate);
+    const int64_t run = n / rows;
+    for (int64_t j = 0; j < run; j++)
+        dot_block(rows, m, K, x, w + (size_t)j * row_bytes, t, w_rs, run, y + j, y_rs, accumulate);
+    for (int64_t j = rows * run; j < n; j++)
+        dot_block(1, m, K, x, w + (size_t)j * row_bytes, t, w_rs, 1, y + j, y_rs, accumulate);
 }
 
 #define DOT_FN(rows, m)                                                                            \
