@@ -9,6 +9,8 @@ file(GLOB KERNEL_TILED CONFIGURE_DEPENDS src/kernels/tiled/*.c)
 file(GLOB KERNEL_AVX2 CONFIGURE_DEPENDS src/kernels/x86/*_avx2.c)
 file(GLOB KERNEL_AVX512 CONFIGURE_DEPENDS src/kernels/x86/*_avx512.c)
 file(GLOB KERNEL_AMX CONFIGURE_DEPENDS src/kernels/x86/*_amx.c)
+file(GLOB KERNEL_STORED_AMX CONFIGURE_DEPENDS src/kernels/x86/*_stored_amx.c) # one precision
+list(REMOVE_ITEM KERNEL_AMX ${KERNEL_STORED_AMX})
 
 set(DSMOE_KERNEL_OBJECTS)
 macro(dsmoe_kernel_objects name sources flags)
@@ -36,10 +38,12 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT DSMOE_FUZZ)
     "${tier};${avx512};-DDSM_VARIANT=avx512;-DDSM_FAST_TIER")
   set_source_files_properties(src/kernels/x86/blocks_avx512.c PROPERTIES
     COMPILE_OPTIONS -mavx512vnni)
+  set_source_files_properties(src/kernels/x86/linear_stored_amx.c PROPERTIES
+    COMPILE_OPTIONS -mavx512bf16)
   # Once per compute precision: an f32 operand as three bf16, or as one.
   set(amx ${tier} ${avx512} -mamx-tile -mamx-bf16)
   dsmoe_kernel_objects(kernels_amx "${KERNEL_AMX}" "${amx};-DDSM_VARIANT=amx;-DDSM_AMX_SPLITS=3")
-  dsmoe_kernel_objects(kernels_amx_bf16 "${KERNEL_AMX}"
+  dsmoe_kernel_objects(kernels_amx_bf16 "${KERNEL_AMX};${KERNEL_STORED_AMX}"
     "${amx};-DDSM_VARIANT=amx_bf16;-DDSM_AMX_SPLITS=1")
   set_target_properties(kernels_avx2 kernels_avx512 PROPERTIES DSM_CONTRACT ON) # fused multiply-add
 endif()

@@ -262,7 +262,7 @@ static void test_f32_precision(void **state)
 {
     static const unsigned sets[] = {DSM_CPU_AVX2, DSM_CPU_AVX2 | DSM_CPU_AVX512,
                                     DSM_CPU_AVX2 | DSM_CPU_AVX512 | DSM_CPU_AVX512_VNNI |
-                                        DSM_CPU_AMX};
+                                        DSM_CPU_AVX512_BF16 | DSM_CPU_AMX};
     (void)state;
     dsm_real *y = lab_random(ROWS * WIDTH, 1, 9);
     for (int wide = 0; wide < 2; wide++) {

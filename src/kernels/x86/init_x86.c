@@ -66,7 +66,8 @@ static void kernels_amx(dsm_kernels *k)
 
 static bool has_amx(unsigned flags)
 {
-    const unsigned needed = DSM_CPU_AVX512 | DSM_CPU_AVX512_VNNI | DSM_CPU_AMX;
+    const unsigned needed = DSM_CPU_AVX512 | DSM_CPU_AVX512_VNNI | DSM_CPU_AVX512_BF16 |
+                            DSM_CPU_AMX;
     return (flags & needed) == needed;
 }
 

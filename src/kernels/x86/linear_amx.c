@@ -26,8 +26,8 @@ enum {
     WEIGHT_MIN = 4                  /* of either at least */
 };
 
-/* What this precision leaves to others: few rows, and maps that want f32. */
-dsm_linear_fn dsm_linear_vnni, dsm_linear_amx;
+/* What this file leaves to others: few rows, maps that want f32, weights that are not f32. */
+dsm_linear_fn dsm_linear_vnni, dsm_linear_amx, dsm_linear_stored_amx;
 dsm_linear_input_fn dsm_linear_input_tiled_avx512, dsm_linear_input_amx;
 dsm_linear_weight_fn dsm_linear_weight_amx;
 
@@ -131,10 +131,30 @@ static void linear_run(const dsm_exec *x, const dsm_linear *op, bool input)
     dsm_pool_run(x->pool, blocks * j.sets, linear_item, &j);
 }
 
-/* Short of rows, or weights not stored as f32: what reads w once and computes little. */
+/* Short of rows: what reads w once and computes little. */
 static bool is_small(const dsm_linear *op)
 {
-    return op->begin[op->n_groups] < STRIP || op->w[0].dtype != DSM_F32;
+    return op->begin[op->n_groups] < STRIP;
+}
+
+static bool is_f32(dsm_dtype t)
+{
+    return t == DSM_F32;
+}
+
+/* Weights whose maps may have their operands rounded to bf16: in f32 only those that are quantised,
+ * which are coarse anyway. */
+static bool is_coarse(dsm_dtype t)
+{
+    return dsm_dtype_block(t) > 1 || (SPLITS == 1 && (t == DSM_BF16 || t == DSM_F16));
+}
+
+/* Are all the weights that rows use such? */
+static bool all_are(bool (*such)(dsm_dtype t), const dsm_linear *op)
+{
+    for (int g = 0; g < op->n_groups; g++)
+        if (op->begin[g + 1] > op->begin[g] && !such(op->w[g].dtype)) return false;
+    return true;
 }
 
 static bool wants_f32(const dsm_linear *op)
@@ -146,6 +166,10 @@ void DSM_K(linear)(const dsm_exec *x, const dsm_linear *op)
 {
     if (is_small(op))
         dsm_linear_vnni(x, op);
+    else if (!op->exact && all_are(is_coarse, op))
+        dsm_linear_stored_amx(x, op);
+    else if (!all_are(is_f32, op))
+        dsm_linear_vnni(x, op);
     else if (wants_f32(op))
         dsm_linear_amx(x, op);
     else
@@ -154,7 +178,7 @@ void DSM_K(linear)(const dsm_exec *x, const dsm_linear *op)
 
 void DSM_K(linear_input)(const dsm_exec *x, const dsm_linear *op)
 {
-    if (is_small(op))
+    if (is_small(op) || !all_are(is_f32, op))
         dsm_linear_input_tiled_avx512(x, op);
     else if (wants_f32(op))
         dsm_linear_input_amx(x, op);
