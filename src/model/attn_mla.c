@@ -360,18 +360,25 @@ static dsm_linear head_maps(const dsm_ctx *c, const mla_act *act, const dsm_mat 
                         .w = w};
 }
 
-/* The queries of token t: W_UKᵀ q^C for q^C. */
+/* The queries of token t: W_UKᵀ q^C for q^C, by whichever matrix can be multiplied. */
 static void absorb_queries(const dsm_ctx *c, const dsm_mla_params *p, const mla_act *act, int64_t t,
                            dsm_real *to)
 {
     const dsm_model_config *g = c->config;
     dsm_real *q = act->q + t * dsm_model_config_q_width(g);
-    dsm_linear op = head_maps(c, act, p->key_up);
-    op.y = q;
-    op.y_rs = g->head_dim;
-    op.dx = to;
-    op.dx_rs = cache_width(g);
-    c->k->linear_input(c->exec, &op);
+    bool transposed = p->key_down[0].data != NULL;
+    dsm_linear op = head_maps(c, act, transposed ? p->key_down : p->key_up);
+    op.x = op.y = q;
+    op.x_rs = op.y_rs = g->head_dim;
+    if (transposed) {
+        op.y = to;
+        op.y_rs = cache_width(g);
+        c->k->linear(c->exec, &op);
+    } else {
+        op.dx = to;
+        op.dx_rs = cache_width(g);
+        c->k->linear_input(c->exec, &op);
+    }
     c->k->columns(c->exec, to + g->kv_lora_rank, cache_width(g), q + g->qk_nope_head_dim,
                   g->head_dim, g->num_attention_heads, g->qk_rope_head_dim);
 }

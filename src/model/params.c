@@ -308,6 +308,7 @@ static dsm_layer_params take_layer(const dsm_model_config *c, dsm_arena *a, int6
         size_t heads = (size_t)c->num_attention_heads;
         p.attn.mla.key_up = dsm_arena_take(a, heads * sizeof *p.attn.mla.key_up);
         p.attn.mla.value_up = dsm_arena_take(a, heads * sizeof *p.attn.mla.value_up);
+        p.attn.mla.key_down = dsm_arena_take(a, heads * sizeof *p.attn.mla.key_down);
     }
     return p;
 }
@@ -449,6 +450,7 @@ static void merge_mla(dsm_mla_params *p, const dsm_model_config *c)
     p->a.w.rows = together ? p->q_a.w.rows + p->kv_a.w.rows : 0;
     for (int64_t h = 0; h < c->num_attention_heads; h++) {
         p->key_up[h] = rows_of(&p->kv_b.w, h * (keys + values), keys);
+        p->key_down[h] = (dsm_mat){.rows = p->kv_b.w.cols, .cols = keys};
         p->value_up[h] = rows_of(&p->kv_b.w, h * (keys + values) + keys, values);
     }
 }
@@ -482,7 +484,7 @@ dsm_status dsm_model_bind(dsm_model *m, dsm_err *err)
                             m->params[i].name, (long long)m->params[i].rows,
                             (long long)m->params[i].cols);
     bind_all(m);
-    return DSM_OK;
+    return dsm_model_absorb(m, err);
 }
 
 /* --- the model --------------------------------------------------------------------------- */
@@ -533,6 +535,7 @@ void dsm_model_free(dsm_model *m)
 {
     if (!m) return;
     if (m->mapping_close) m->mapping_close(m->mapping);
+    dsm_arena_free(&m->absorbed);
     dsm_arena_free(&m->flat);
     dsm_arena_free(&m->memory);
     free(m);

@@ -70,6 +70,7 @@ typedef struct dsm_mla_params {
     dsm_vector q_a_norm, kv_norm; /* (q_lora), (kv_lora) */
     dsm_vector bq_a, bkv_a;
     dsm_mat *key_up, *value_up; /* (H) of (Dn, kv_lora), (Dv, kv_lora): the parts of kv_b */
+    dsm_mat *key_down;          /* (H) of (kv_lora, Dn): key_up transposed; no data: see absorb.c */
 } dsm_mla_params;
 
 typedef struct dsm_attn_params {
@@ -109,6 +110,7 @@ typedef struct dsm_model {
     dsm_real *values, *grads; /* flat arrays, NULL when absent; zero between rows */
     dsm_real *vectors;        /* norms and biases as dsm_real when values == NULL */
     dsm_arena memory, flat;   /* owners: tables and views; values and gradients */
+    dsm_arena absorbed;       /* owner of key_down */
     void *mapping;            /* owner of the files' mapping when values == NULL */
     void (*mapping_close)(void *mapping);
 } dsm_model;
@@ -128,6 +130,9 @@ void dsm_model_free(dsm_model *m); /* accepts NULL */
 /* Refresh the typed views from params[].mat (after a loader set them). DSM_ESHAPE names a row that
  * has no data. */
 dsm_status dsm_model_bind(dsm_model *m, dsm_err *err);
+
+/* Fill key_down of layers whose kv_b is quantised (absorb.c); dsm_model_bind does. */
+dsm_status dsm_model_absorb(dsm_model *m, dsm_err *err);
 
 /* Random initialisation of the flat values: N(0, initializer_range) per element i of a parameter as
  * a function of (seed, parameter name, i), norms 1, biases 0. State rows are reset. */
