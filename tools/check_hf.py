@@ -41,6 +41,7 @@ CASES = {
     "deepseek": ("deepseek", {}),
     "deepseek-norm-tied": ("deepseek", {"norm_topk_prob": True, "tie_word_embeddings": True,
                                         "num_key_value_heads": 2, "attention_bias": True}),
+    "deepseek-yarn": ("deepseek", {"rope_scaling": YARN}),
     "deepseek-every-second": ("deepseek", {"moe_layer_freq": 2, "num_hidden_layers": 5}),
     "deepseek-lossfree": ("deepseek", BIASED_ROUTER),
     "deepseek-gshard": ("deepseek", {"num_experts_per_tok": 2,

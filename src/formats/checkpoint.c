@@ -302,7 +302,7 @@ dsm_status dsm_checkpoint_write_shards(const dsm_model *m, const char *dir, dsm_
     if (status == DSM_OK) status = write_generation_config(&m->config, dir, err);
     if (status == DSM_OK) status = write_weights(m, dir, dtype, shard_bytes, err);
     if (status == DSM_OK) status = dsm_remote_code_write(&m->config, dir, err);
-    if (status == DSM_OK) dsm_remote_warn(&m->config, dir);
+    if (status == DSM_OK) dsm_remote_warn(&m->config);
     return status;
 }
 

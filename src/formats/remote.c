@@ -27,7 +27,7 @@ dsm_status dsm_remote_code_write(const dsm_model_config *c, const char *dir, dsm
     return DSM_OK;
 }
 
-void dsm_remote_warn(const dsm_model_config *c, const char *dir)
+void dsm_remote_warn(const dsm_model_config *c)
 {
     unsigned family = dsm_family_of(c->model_type)->bit;
     bool second = family == DSM_FAMILY_V2, latent = family & DSM_FAMILY_MLA;
@@ -42,6 +42,6 @@ void dsm_remote_warn(const dsm_model_config *c, const char *dir)
         if (ignored[i].set)
             dsm_log_write(
                 DSM_LOG_WARN,
-                "%s: transformers ignores %s of type %s, so this model gives other logits there",
-                dir, ignored[i].key, c->model_type);
+                "transformers ignores %s of type %s, so this model gives other logits there",
+                ignored[i].key, c->model_type);
 }

@@ -11,6 +11,6 @@ dsm_status dsm_remote_code_write(const dsm_model_config *c, const char *dir, dsm
 
 /* A warning in the log for each key of the config that transformers ignores for its type: the
  * folder gives other numbers there. */
-void dsm_remote_warn(const dsm_model_config *c, const char *dir);
+void dsm_remote_warn(const dsm_model_config *c);
 
 #endif

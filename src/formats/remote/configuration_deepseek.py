@@ -35,6 +35,7 @@ class DeepseekConfig(PretrainedConfig):
         attention_dropout=0.0,
         rope_theta=10000.0,
         rope_scaling=None,
+        rope_parameters=None,
         use_cache=True,
         pad_token_id=None,
         bos_token_id=100000,
@@ -64,8 +65,12 @@ class DeepseekConfig(PretrainedConfig):
         self.rms_norm_eps = rms_norm_eps
         self.attention_bias = attention_bias
         self.attention_dropout = attention_dropout
-        self.rope_theta = rope_theta
-        self.rope_scaling = rope_scaling
+        if hasattr(PretrainedConfig, "standardize_rope_params"):  # transformers 5
+            self.rope_parameters = rope_parameters or {
+                "rope_theta": rope_theta, "rope_type": "default", **(rope_scaling or {})}
+        else:
+            self.rope_theta = rope_theta
+            self.rope_scaling = rope_scaling
         self.use_cache = use_cache
         self.dsmoe = dsmoe or {}
         super().__init__(

@@ -34,20 +34,16 @@ class DeepseekRMSNorm(nn.Module):
 # --- positions ---------------------------------------------------------------------------------
 
 
-def rope_kind(config):
-    scaling = getattr(config, "rope_parameters", None) or config.rope_scaling or {}
-    return scaling.get("rope_type", scaling.get("type", "default"))
-
-
 def frequencies(config, device):
     """Angles per position of each pair (head_dim / 2), and what cosines and sines are scaled by."""
-    kind = rope_kind(config)
+    rope = getattr(config, "rope_parameters", None)  # transformers 5
+    if rope is None:
+        rope = {"rope_theta": config.rope_theta, **(config.rope_scaling or {})}
+    kind = rope.get("rope_type", rope.get("type", "default"))
     if kind != "default":
         return ROPE_INIT_FUNCTIONS[kind](config, device)
-    scaling = getattr(config, "rope_parameters", None) or {}
-    theta = scaling.get("rope_theta", getattr(config, "rope_theta", None) or 10000.0)
     pairs = torch.arange(0, config.head_dim, 2, dtype=torch.float, device=device)
-    return theta ** (-pairs / config.head_dim), 1.0
+    return rope["rope_theta"] ** (-pairs / config.head_dim), 1.0
 
 
 def rotate(x, cos, sin):
