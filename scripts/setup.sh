@@ -13,7 +13,7 @@
 set -euo pipefail
 
 BUILD=(gcc g++ libc6-dev cmake ninja-build pkg-config libjansson-dev libyaml-dev libpcre2-dev
-       libutf8proc-dev libzstd-dev zlib1g-dev libsqlite3-dev libcmocka-dev
+       libutf8proc-dev libzstd-dev zlib1g-dev libsqlite3-dev libedit-dev libcmocka-dev
        python3 python3-venv xz-utils zstd)
 TEST=(sqlite3 clang)
 DEMO=(sqlite3)

@@ -20,7 +20,7 @@ ALLOWED = {
     "model": "core kernels",
     "formats": "core kernels model",
     "parallel": "core model",
-    "infer": "core kernels model formats tokenizer",
+    "infer": "core kernels model formats tokenizer template",
     "eval": "core kernels model data infer run",
     "train": "core kernels model parallel data formats run eval",
     "bench": "core kernels model data formats infer train",

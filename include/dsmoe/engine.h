@@ -23,9 +23,10 @@ typedef struct dsm_engine dsm_engine;
 typedef struct dsm_session dsm_session;
 
 typedef struct dsm_engine_options {
-    int n_threads;      /* 0: all cores */
-    unsigned cpu_flags; /* instruction sets kernels may use: dsm_runtime_cpu_flags() */
-    int64_t chunk;      /* tokens of a prompt that go through the model together, 256 */
+    int n_threads;          /* 0: all cores */
+    unsigned cpu_flags;     /* instruction sets kernels may use: dsm_runtime_cpu_flags() */
+    int64_t chunk;          /* tokens of a prompt that go through the model together, 256 */
+    const char *cache_type; /* of keys and values: "f32", "f16" or "q8_0" */
 } dsm_engine_options;
 
 void dsm_engine_defaults(dsm_engine_options *o);
@@ -47,10 +48,26 @@ void dsm_engine_close(dsm_engine *e); /* accepts NULL; sessions must be closed b
 const dsm_model_config *dsm_engine_config(const dsm_engine *e);
 const dsm_tokenizer *dsm_engine_tokenizer(const dsm_engine *e);
 
+/* What running a session of `context` tokens (0: all the model can) takes, in bytes, before
+ * anything of it is taken. Weights are mapped: the system reads them in as they are used and may
+ * drop them. */
+typedef struct dsm_engine_bill {
+    int64_t context;
+    uint64_t weights;
+    uint64_t buffers; /* activations of a chunk, logits, candidates */
+    uint64_t cache;   /* keys and values */
+} dsm_engine_bill;
+void dsm_engine_bill_of(const dsm_engine *e, int64_t context, dsm_engine_bill *bill);
+
 /* Append the ids a prompt is: special tokens in it recognised, BOS in front where the tokenizer
  * says so; an empty text becomes BOS, or the end-of-text token that stands between documents. */
 dsm_status dsm_engine_encode(const dsm_engine *e, const char *text, size_t n, dsm_ids *ids,
                              dsm_err *err);
+
+/* Append the ids that ask for what stands between prefix and suffix, with the tokens the model's own
+ * tokenizer has for that. DSM_ENOTFOUND when it has none. */
+dsm_status dsm_engine_encode_middle(const dsm_engine *e, const char *prefix, const char *suffix,
+                                    dsm_ids *ids, dsm_err *err);
 
 /* --- sessions --------------------------------------------------------------------------------- */
 
@@ -64,11 +81,21 @@ int64_t dsm_session_context(const dsm_session *s);
 /* Append n >= 1 tokens. DSM_ELIMIT when they do not fit: nothing is fed then. */
 dsm_status dsm_session_feed(dsm_session *s, const int32_t *ids, int64_t n, dsm_err *err);
 
+/* Make the session hold exactly these n >= 1 tokens: what it begins with of them is kept, the rest
+ * is fed, the last in any case. *fed (may be NULL): how many were. DSM_ELIMIT as above. */
+dsm_status dsm_session_set(dsm_session *s, const int32_t *ids, int64_t n, int64_t *fed,
+                           dsm_err *err);
+
 /* Forget the tokens from `length` on, so that another continuation can be fed. */
 void dsm_session_truncate(dsm_session *s, int64_t length);
 
 /* The (V) logits after the last token fed; borrowed until the next feed. */
 const float *dsm_session_logits(const dsm_session *s);
+
+/* The K experts that the last token fed went to in a layer, best first, and their gates; 0 for a
+ * layer without experts. Borrowed until the engine's next feed. */
+int64_t dsm_session_routing(const dsm_session *s, int64_t layer, const int32_t **pick,
+                            const float **gate);
 
 /* --- sampling --------------------------------------------------------------------------------- */
 
@@ -92,7 +119,7 @@ typedef enum dsm_finish {
     DSM_FINISH_EOS,      /* the model ended the text */
     DSM_FINISH_STOP,     /* a stop string came up */
     DSM_FINISH_LENGTH,   /* max_tokens, or the context is full */
-    DSM_FINISH_CANCELLED /* emit returned false */
+    DSM_FINISH_CANCELLED /* emit or token returned false */
 } dsm_finish;
 
 typedef struct dsm_generate_options {
@@ -100,11 +127,16 @@ typedef struct dsm_generate_options {
     int64_t max_tokens;       /* 0: until the context is full */
     const char *const *stops; /* text ends before the first of these; none of it is emitted */
     int n_stops;
-    bool ignore_eos; /* go on after an end-of-text token */
+    const int32_t *stop_ids; /* tokens that end the text like an end-of-text token */
+    int n_stop_ids;
+    bool ignore_eos; /* go on after all of these tokens */
+    /* Told each drawn token before its text comes, while dsm_session_routing and
+     * dsm_session_logits still tell how it was made. False ends the generation. May be NULL. */
+    bool (*token)(void *arg, int32_t id);
     /* Receives the text as it comes: always whole UTF-8 characters (bytes that are none become
      * U+FFFD), never a part of a stop string. False ends the generation. May be NULL. */
     bool (*emit)(void *arg, const char *text, size_t n);
-    void *emit_arg;
+    void *emit_arg; /* of both */
 } dsm_generate_options;
 
 /* Defaults of sampling, 256 tokens. */

@@ -30,6 +30,7 @@ static const dsm_command *const commands[] = {
     &dsm_cmd_bench,
     &dsm_cmd_eval,
     &dsm_cmd_generate,
+    &dsm_cmd_chat,
     &dsm_cmd_info,
     &dsm_cmd_convert,
 };

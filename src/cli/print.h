@@ -17,4 +17,7 @@ json_t *dsm_json_number(double x);
  */
 const char *dsm_print_count(double x);
 
+/* Bytes of a token for people: quoted, control characters and what is no UTF-8 escaped. */
+void dsm_print_quoted(const char *bytes, size_t n, char *out, size_t size);
+
 #endif

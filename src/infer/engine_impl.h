@@ -14,6 +14,7 @@ struct dsm_engine {
     dsm_loaded loaded;
     dsm_net *net; /* shared by the sessions, which take turns */
     int64_t chunk;
+    dsm_dtype cache_type;
     int32_t eos[DSM_MAX_EOS];
     int n_eos;
 };

@@ -15,11 +15,17 @@ void dsm_generate_defaults(dsm_generate_options *o)
     o->max_tokens = 256;
 }
 
-static bool is_eos(const dsm_engine *e, int32_t id)
+static bool is_among(int32_t id, const int32_t *ids, int n)
 {
-    for (int i = 0; i < e->n_eos; i++)
-        if (e->eos[i] == id) return true;
+    for (int i = 0; i < n; i++)
+        if (ids[i] == id) return true;
     return false;
+}
+
+static bool ends_text(const dsm_engine *e, const dsm_generate_options *o, int32_t id)
+{
+    if (o->ignore_eos) return false;
+    return is_among(id, e->eos, e->n_eos) || is_among(id, o->stop_ids, o->n_stop_ids);
 }
 
 /* Special tokens are not text: they show nothing. */
@@ -40,11 +46,12 @@ static dsm_status run(dsm_session *s, const dsm_generate_options *o, int64_t mos
         int64_t length = dsm_session_length(s);
         int32_t id;
         DSM_TRY(dsm_sampler_draw(s->sampler, &o->sampling, s->logits, (uint64_t)length, &id, err));
-        if (is_eos(e, id) && !o->ignore_eos) {
+        if (ends_text(e, o, id)) {
             g->finish = DSM_FINISH_EOS;
             return DSM_OK;
         }
         g->tokens[g->n_tokens++] = id;
+        if (o->token && !o->token(o->emit_arg, id)) emitter->cancelled = true;
         show(emitter, e->loaded.tokenizer, id);
         if (emitter->stop || emitter->cancelled) {
             g->finish = emitter->stop ? DSM_FINISH_STOP : DSM_FINISH_CANCELLED;

@@ -64,6 +64,11 @@ dsm_status dsm_sampler_open(dsm_sampler **out, int64_t n, dsm_err *err)
     return DSM_OK;
 }
 
+size_t dsm_sampler_bytes(int64_t n)
+{
+    return (size_t)n * (sizeof(candidate) + 1);
+}
+
 void dsm_sampler_close(dsm_sampler *s)
 {
     if (!s) return;

@@ -11,6 +11,7 @@ typedef struct dsm_sampler dsm_sampler;
 /* n: ids 0 … n-1 may be drawn. Rows of the logits beyond them (padding of the vocabulary) never
  * are. */
 dsm_status dsm_sampler_open(dsm_sampler **out, int64_t n, dsm_err *err);
+size_t dsm_sampler_bytes(int64_t n);    /* that one takes */
 void dsm_sampler_close(dsm_sampler *s); /* accepts NULL */
 
 /* What the repetition penalty knows: nothing yet; id is in the sequence. */

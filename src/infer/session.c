@@ -13,7 +13,7 @@ static dsm_status open_parts(dsm_session *s, dsm_err *err)
     s->ids = malloc((size_t)s->context * sizeof *s->ids);
     if (!s->logits || !s->ids) return dsm_fail(err, DSM_ENOMEM, "session: out of memory");
     DSM_TRY(dsm_sampler_open(&s->sampler, entries, err));
-    return dsm_cache_open(&s->cache, l->model, s->context, DSM_F32, err);
+    return dsm_cache_open(&s->cache, l->model, s->context, s->engine->cache_type, err);
 }
 
 dsm_status dsm_session_open(dsm_session **out, dsm_engine *e, int64_t context, dsm_err *err)
@@ -61,6 +61,16 @@ const float *dsm_session_logits(const dsm_session *s)
     return s->logits;
 }
 
+int64_t dsm_session_routing(const dsm_session *s, int64_t layer, const int32_t **pick,
+                            const float **gate)
+{
+    int64_t K, rows = dsm_net_routing(s->engine->net, layer, pick, gate, &K);
+    if (rows == 0) return 0;
+    *pick += (rows - 1) * K;
+    *gate += (rows - 1) * K;
+    return K;
+}
+
 void dsm_session_truncate(dsm_session *s, int64_t length)
 {
     assert(length >= 0 && length <= dsm_session_length(s));
@@ -102,4 +112,25 @@ dsm_status dsm_session_feed(dsm_session *s, const int32_t *ids, int64_t n, dsm_e
     }
     memcpy(s->ids + length, ids, (size_t)n * sizeof *ids);
     return DSM_OK;
+}
+
+/* How many of ids the session begins with. */
+static int64_t in_common(const dsm_session *s, const int32_t *ids, int64_t n)
+{
+    int64_t length = dsm_session_length(s), i = 0;
+    while (i < n && i < length && s->ids[i] == ids[i])
+        i++;
+    return i;
+}
+
+dsm_status dsm_session_set(dsm_session *s, const int32_t *ids, int64_t n, int64_t *fed,
+                           dsm_err *err)
+{
+    assert(n >= 1);
+    if (n > s->context) return too_long(s, 0, n, err);
+    int64_t kept = in_common(s, ids, n);
+    if (kept == n) kept--; /* its logits are wanted */
+    dsm_session_truncate(s, kept);
+    if (fed) *fed = n - kept;
+    return dsm_session_feed(s, ids + kept, n - kept, err);
 }
