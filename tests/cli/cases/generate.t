@@ -48,6 +48,49 @@ exit 1
 $ dsmoe generate m --prompt "" --max-tokens 0 --ignore-eos --json
 1> {{*}"finish_reason":"length",{*}"generated_tokens":64,{*}}
 
+# A prompt out of a file; one prompt only.
+$ printf 'the cat' > prompt.txt; dsmoe generate m --prompt-file prompt.txt --max-tokens 12 --quiet > b; dsmoe generate m --prompt "the cat" --max-tokens 12 --quiet > a; cmp a b
+
+$ dsmoe generate m --prompt x --prefix y
+2> dsmoe generate: expected one of --prompt, --prompt-file and --prefix
+exit 2
+
+$ dsmoe generate m --suffix y
+2> dsmoe generate: --suffix goes with --prefix, which may be ""
+exit 2
+
+$ dsmoe generate m --prompt-file nowhere.txt
+2> dsmoe generate: nowhere.txt: cannot open: No such file or directory
+exit 1
+
+# The experts behind each token: the second layer is the one with experts, of which two are chosen.
+$ dsmoe generate m --prompt "the cat" --max-tokens 2 --ignore-eos --show-experts --quiet > out
+2> {*} "{*}"
+2>   layer 1: {*} 0.{*}, {*} 0.{*}
+2> {*} "{*}"
+2>   layer 1: {*} 0.{*}, {*} 0.{*}
+
+$ dsmoe generate m --prompt "the cat" --max-tokens 2 --ignore-eos --show-experts --json
+1> {{*}"experts":[[{"layer":1,"experts":[{*},{*}],"gates":[0.{*},0.{*}]}],[{"layer":1,{*}}]]}
+
+# Between two texts, where the tokenizer has tokens for that.
+$ dsmoe generate m --prefix "the" --suffix "dog"
+2> dsmoe generate: this model's tokenizer has no tokens to fill in the middle with, <｜fim▁begin｜> and its like: it was not trained for that
+exit 1
+
+$ dsmoe tokenizer train --vocab-size 280 --out fim text.txt --quiet --special "<｜fim▁begin｜>" --special "<｜fim▁hole｜>" --special "<｜fim▁end｜>" > out
+$ dsmoe init config.json --out f --tokenizer fim --seed 3 > out
+$ n=$(($(printf 'the' | dsmoe tokenizer encode fim | wc -w) + $(printf ' dog' | dsmoe tokenizer encode fim | wc -w) + 3))
+$ dsmoe generate f --prefix "the" --suffix " dog" --max-tokens 1 --ignore-eos --json | grep -c "\"prompt_tokens\":$n,"
+1> 1
+
+# Keys and values in fewer bits; with q8_0 heads of 8 hold less than a block.
+$ dsmoe generate m --prompt "the cat" --max-tokens 4 --ignore-eos --cache-type f16 --quiet > a
+
+$ dsmoe generate m --prompt x --cache-type f64
+2> dsmoe generate: cache type: found "f64", expected f32, f16 or q8_0
+exit 2
+
 # Whoever reads a pipe may leave; a full device is an error.
 $ dsmoe generate m --prompt "" --max-tokens 60 --ignore-eos --quiet | true
 
