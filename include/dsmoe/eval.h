@@ -5,11 +5,23 @@
 
 #include "dsmoe/status.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* A token of a text and what the model thought of it. */
+typedef struct dsm_eval_token {
+    int file;         /* which of the files */
+    int64_t position; /* in the file's tokens, from 0 */
+    int32_t id;
+    const char *bytes; /* (n) what it decodes to, borrowed during the call */
+    size_t n;
+    double logprob; /* nats, of the whole vocabulary */
+    int64_t rank;   /* 1: the most likely */
+} dsm_eval_token;
 
 typedef struct dsm_eval_options {
     int n_threads;      /* 0: all cores */
@@ -19,6 +31,10 @@ typedef struct dsm_eval_options {
     int64_t stride;     /* text: distance of windows, 1 … seq_len; 0: seq_len */
     void (*progress)(void *arg, double done, double total); /* in sequences; may be NULL */
     void *progress_arg;
+    /* Text: told every token, in order; may be NULL. Windows then go through the model one at a
+     * time and unpadded, so sums may differ in their last digits. */
+    void (*token)(void *arg, const dsm_eval_token *t);
+    void *token_arg;
 } dsm_eval_options;
 
 /* Load of one MoE layer over everything that was scored. */

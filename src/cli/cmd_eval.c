@@ -4,6 +4,7 @@
 #include "cli/opts.h"
 #include "cli/print.h"
 #include "cli/progress.h"
+#include "core/buf.h"
 #include "dsmoe/eval.h"
 
 #include <stdio.h>
@@ -23,6 +24,11 @@ static const char help[] =
     "  --stride N                 text: distance between windows (N of --seq: disjoint). Below "
     "that,\n"
     "                             windows overlap and a token is scored with more text before it\n"
+    "  --token-logprobs           text: print every token with its log-probability (nats) and "
+    "rank;\n"
+    "                             with --json one line each (file, position, id, text, logprob, "
+    "rank;\n"
+    "                             bytes where they are no UTF-8), and the figures in a last line\n"
     "  --load                     print the load of every expert, as a multiple of an even share\n"
     "  --json                     one object: loss (nats per token), perplexity, bits_per_byte,\n"
     "                             tokens, bytes, seq_len, seconds; with prepared data also "
@@ -98,6 +104,58 @@ static void print_text(const dsm_eval_result *r, bool load)
 
 /* --- the command ------------------------------------------------------------------------------ */
 
+/* --- token by token --------------------------------------------------------------------------- */
+
+/* Where tokens are told to. */
+typedef struct listing {
+    const dsm_cli *cli;
+    const char *const *files;
+    int file; /* whose heading stands already */
+    dsm_err *err;
+    dsm_status status;
+} listing;
+
+static json_t *bytes_json(const char *bytes, size_t n)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_integer((unsigned char)bytes[i]));
+    return list;
+}
+
+static void list_json(listing *l, const dsm_eval_token *t)
+{
+    dsm_buf text = {0};
+    dsm_utf8_repair(&text, t->bytes, t->n);
+    dsm_buf_add(&text, "", 0);
+    json_t *o = json_pack("{s:s, s:I, s:i, s:s#, s:o, s:I}", "file", l->files[t->file], "position",
+                          (json_int_t)t->position, "id", t->id, "text", text.data, (int)text.len,
+                          "logprob", dsm_json_number(t->logprob), "rank", (json_int_t)t->rank);
+    if (o && dsm_utf8_valid_prefix(t->bytes, t->n) < t->n)
+        json_object_set_new(o, "bytes", bytes_json(t->bytes, t->n));
+    dsm_buf_free(&text);
+    if (l->status == DSM_OK)
+        l->status = dsm_print_json(o, l->err);
+    else
+        json_decref(o);
+}
+
+static void list_token(void *arg, const dsm_eval_token *t)
+{
+    listing *l = arg;
+    char text[128];
+    if (l->cli->json) {
+        list_json(l, t);
+        return;
+    }
+    if (l->file != t->file)
+        printf("%s\nposition      id    logprob    rank  text\n", l->files[t->file]);
+    l->file = t->file;
+    dsm_print_quoted(t->bytes, t->n, text, sizeof text);
+    printf("%8lld  %6d  %9.4f  %6lld  %s\n", (long long)t->position, t->id, t->logprob,
+           (long long)t->rank, text);
+}
+
 static void show_progress(void *arg, double done, double total)
 {
     dsm_progress_update(arg, done, total, NULL);
@@ -107,7 +165,7 @@ static dsm_status run(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
 {
     const char *data = NULL;
     dsm_opt_list files = {0};
-    bool load = false;
+    bool load = false, tokens = false;
     dsm_progress bar;
     dsm_eval_options o = {.n_threads = cli->threads,
                           .cpu_flags = cli->cpu_flags,
@@ -120,6 +178,7 @@ static dsm_status run(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
         {"sequences", DSM_OPT_INT, &o.sequences, 1, 1e15, ""},
         {"stride", DSM_OPT_INT, &o.stride, 1, 1e9, ""},
         {"load", DSM_OPT_FLAG, &load, 0, 0, ""},
+        {"token-logprobs", DSM_OPT_FLAG, &tokens, 0, 0, ""},
     };
     int n;
     DSM_TRY(dsm_opts_parse(opts, sizeof opts / sizeof *opts, argc, argv, &n, err));
@@ -131,11 +190,18 @@ static dsm_status run(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
                         "--stride goes with --text: prepared data is packed already");
     if (!data && (load || o.sequences))
         return dsm_fail(err, DSM_EUSAGE, "--load and --sequences go with --data");
+    if (data && tokens) return dsm_fail(err, DSM_EUSAGE, "--token-logprobs goes with --text");
+    listing list = {.cli = cli, .files = files.items, .file = -1, .err = err};
+    if (tokens) {
+        o.token = list_token;
+        o.token_arg = &list;
+    }
     dsm_eval_result r;
     dsm_progress_begin(&bar, "eval", "seq", 0, cli->quiet);
     dsm_status status = data ? dsm_eval_data(&r, argv[0], data, &o, err)
                              : dsm_eval_text(&r, argv[0], files.items, files.n, &o, err);
     dsm_progress_end(&bar, NULL);
+    if (status == DSM_OK) status = list.status;
     DSM_TRY(status);
     if (cli->json)
         status = print_json(&r, err);

@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/fs.h"
 #include "eval/perplexity.h"
+#include "eval/token_scores.h"
 #include "infer/loaded.h"
 
 #include <stdlib.h>
@@ -251,6 +252,60 @@ static dsm_status score_document(evaluation *v, const document *d, int64_t strid
     return DSM_OK;
 }
 
+/* --- token by token --------------------------------------------------------------------------- */
+
+static void tell_window(evaluation *v, int file, int64_t begin, const int32_t *targets,
+                        const dsm_token_score *scores, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        if (targets[i] < 0) continue;
+        dsm_eval_token t = {.file = file,
+                            .position = begin + i,
+                            .id = targets[i],
+                            .logprob = scores[i].logprob,
+                            .rank = scores[i].rank};
+        t.bytes = dsm_tokenizer_bytes(v->loaded.tokenizer, t.id, &t.n);
+        v->o->token(v->o->token_arg, &t);
+        v->sum.nll -= t.logprob;
+        v->sum.tokens++;
+    }
+}
+
+/* work: tokens and targets (2, T); scores (T). */
+static dsm_status tell_document(evaluation *v, dsm_token_scorer *s, const document *d, int file,
+                                int64_t stride, int32_t *work, dsm_token_score *scores,
+                                dsm_err *err)
+{
+    int64_t T = v->seq_len, n = n_windows(d, T, stride);
+    for (int64_t w = 0; w < n; w++) {
+        int64_t begin = w * stride, left = n_predicted(d) - begin, m = left < T ? left : T;
+        fill_window(d, w, T, stride, work, work + T);
+        DSM_TRY(dsm_token_scorer_run(s, work, work + T, m, scores, err));
+        tell_window(v, file, begin, work + T, scores, m);
+    }
+    v->sum.bytes += d->bytes;
+    return DSM_OK;
+}
+
+static dsm_status tell_documents(evaluation *v, const document *d, int n, int64_t stride,
+                                 dsm_err *err)
+{
+    size_t T = (size_t)v->seq_len;
+    dsm_token_scorer scorer = {0};
+    int32_t *work = malloc(2 * T * sizeof *work);
+    dsm_token_score *scores = malloc(T * sizeof *scores);
+    dsm_status status =
+        work && scores ? DSM_OK : dsm_fail(err, DSM_ENOMEM, "evaluation: out of memory");
+    if (status == DSM_OK)
+        status = dsm_token_scorer_open(&scorer, v->loaded.model, &v->loaded.exec, v->seq_len, err);
+    for (int i = 0; i < n && status == DSM_OK; i++)
+        status = tell_document(v, &scorer, &d[i], i, stride, work, scores, err);
+    dsm_token_scorer_close(&scorer);
+    free(work);
+    free(scores);
+    return status;
+}
+
 /* The window is no longer than the longest document needs. */
 static int64_t longest(const document *d, int n, int64_t seq_len)
 {
@@ -268,6 +323,7 @@ static dsm_status score_documents(evaluation *v, const document *d, int n, dsm_e
                         (long long)stride, (long long)v->seq_len);
     v->seq_len = longest(d, n, v->seq_len);
     if (stride > v->seq_len) stride = v->seq_len;
+    if (v->o->token) return tell_documents(v, d, n, stride, err);
     for (int i = 0; i < n; i++)
         windows += n_windows(&d[i], v->seq_len, stride);
     DSM_TRY(open_net(v, windows, err));

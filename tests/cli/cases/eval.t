@@ -35,6 +35,36 @@ $ dsmoe eval m --data data-tok --json --quiet --seq 32 --sequences 4
 $ dsmoe eval m --text text.txt --text text.txt --json --quiet
 1> {"loss":{*},"bits_per_byte":{*},"tokens":{*},"bytes":{*},"seq_len":64,"seconds":{*}}
 
+# Token by token: every token of the file once, and the same figures.
+$ dsmoe eval m --data data-tok --token-logprobs
+2> dsmoe eval: --token-logprobs goes with --text
+exit 2
+
+$ printf 'Permission' > short.txt; dsmoe eval m --text short.txt --token-logprobs --quiet
+1> short.txt
+1> position      id    logprob    rank  text
+1>        0  {*}  -{*}  {*}  "{*}"
+1> ...
+1> loss           {*} nats per token
+1> perplexity     {*}
+1> bits per byte  {*}
+1> scored         {*} tokens, 10 bytes of text, windows of {*}, {*} tokens/s
+
+$ dsmoe eval m --text text.txt --stride 20 --token-logprobs --json --quiet > tokens.jsonl; dsmoe eval m --text text.txt --stride 20 --json --quiet > plain.json
+$ python3 - <<'X'
+$ import json
+$ *tokens, last = [json.loads(l) for l in open("tokens.jsonl")]
+$ plain = json.load(open("plain.json"))
+$ text = b"".join(bytes(t["bytes"]) if "bytes" in t else t["text"].encode() for t in tokens)
+$ print(text == open("text.txt", "rb").read(), [t["position"] for t in tokens] == list(range(len(tokens))))
+$ print(last["tokens"] == plain["tokens"] == len(tokens), abs(last["loss"] - plain["loss"]) < 1e-4,
+$       abs(last["loss"] + sum(t["logprob"] for t in tokens) / len(tokens)) < 1e-6)
+$ print(all(1 <= t["rank"] <= 300 for t in tokens), sorted(tokens[0]))
+$ X
+1> True True
+1> True True True
+1> True ['file', 'id', 'logprob', 'position', 'rank', 'text']
+
 $ dsmoe eval m --text text.txt --stride 100
 2> dsmoe eval: stride: found 100, expected at most the window, 64
 exit 1
