@@ -77,6 +77,13 @@ dsm_status dsm_model_describe(dsm_model_info *info, const char *model, unsigned 
                               dsm_err *err);
 void dsm_model_info_free(dsm_model_info *info); /* accepts a zeroed struct */
 
+/* Told of a tensor in which some weights are not numbers, or not finite. */
+typedef void (*dsm_check_fn)(void *arg, const char *tensor, int64_t n_nan, int64_t n_inf);
+
+/* Open MODEL and look at every weight; report is called for tensors with NaN or infinity. */
+dsm_status dsm_model_check(const char *model, int n_threads, unsigned cpu_flags,
+                           dsm_check_fn report, void *arg, dsm_err *err);
+
 /* Which variant of each kernel some instruction sets choose. */
 typedef struct dsm_kernel_table {
     struct {

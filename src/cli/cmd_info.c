@@ -10,11 +10,14 @@
 #include <stdio.h>
 
 static const char help[] =
-    "usage: dsmoe info [MODEL] [--memory] [--kernels]\n"
+    "usage: dsmoe info [MODEL] [--memory] [--check] [--kernels]\n"
     "\n"
     "Without MODEL: this program and machine.\n"
     "\n"
     "  --memory                   what running MODEL takes, by purpose\n"
+    "  --check                    look at every weight: tensors with NaN or infinity are listed, "
+    "and\n"
+    "                             the exit status is 1 if there are any\n"
     "  --kernels                  the variant that runs in each kernel slot\n";
 
 /* --- the model -------------------------------------------------------------------------------- */
@@ -48,7 +51,7 @@ static void print_card(const dsm_model_info *i)
         printf("tokenizer      %d entries, BOS %d, EOS %d\n", (int)i->tokenizer_size, (int)i->bos,
                (int)i->eos);
     else
-        printf("tokenizer      none in this folder\n");
+        printf("tokenizer      none goes along\n");
     printf("weights        %lld tensors, %sB of %s in %d file%s\n", (long long)i->tensors,
            dsm_print_count((double)i->weight_bytes), i->dtype, i->n_files,
            i->n_files == 1 ? "" : "s");
@@ -89,6 +92,42 @@ static json_t *card_json(const dsm_model_info *i)
     return o;
 }
 
+/* --- every weight ----------------------------------------------------------------------------- */
+
+/* Tensors with weights that are not finite. */
+typedef struct findings {
+    bool print; /* as text, at once */
+    json_t *list;
+    int64_t n;
+} findings;
+
+static void find(void *arg, const char *tensor, int64_t n_nan, int64_t n_inf)
+{
+    findings *f = arg;
+    if (f->print)
+        printf("%-14s %s: %lld NaN, %lld infinite\n", f->n == 0 ? "not finite" : "", tensor,
+               (long long)n_nan, (long long)n_inf);
+    json_array_append_new(f->list, json_pack("{s:s, s:I, s:I}", "tensor", tensor, "nan",
+                                             (json_int_t)n_nan, "infinite", (json_int_t)n_inf));
+    f->n++;
+}
+
+/* The list is the caller's, also on failure. */
+static dsm_status check_weights(const dsm_cli *cli, const char *model, findings *f, dsm_err *err)
+{
+    *f = (findings){.print = !cli->json, .list = json_array()};
+    DSM_TRY(dsm_model_check(model, cli->threads, cli->cpu_flags, find, f, err));
+    if (f->n == 0 && f->print) printf("checked        every weight is finite\n");
+    return DSM_OK;
+}
+
+static dsm_status judge(const char *model, const findings *f, dsm_err *err)
+{
+    if (f->n == 0) return DSM_OK;
+    return dsm_fail(err, DSM_ENONFINITE, "%s: %lld tensors with weights that are not finite", model,
+                    (long long)f->n);
+}
+
 /* --- the machine ------------------------------------------------------------------------------ */
 
 static void print_program(void)
@@ -116,44 +155,76 @@ static json_t *kernels_json(const dsm_kernel_table *t)
 
 /* --- the command ------------------------------------------------------------------------------ */
 
-static dsm_status print_all(const dsm_cli *cli, const dsm_model_info *info, bool memory,
-                            bool kernels, dsm_err *err)
+/* What is asked for beside the card. */
+typedef struct wishes {
+    bool memory, check, kernels;
+} wishes;
+
+static json_t *program_json(void)
+{
+    return json_pack("{s:s, s:s, s:i}", "version", dsm_version(), "commit", dsm_commit(), "cores",
+                     dsm_cores_available());
+}
+
+/* Takes o. */
+static dsm_status print_as_json(const dsm_cli *cli, json_t *o, bool kernels, dsm_err *err)
 {
     dsm_kernel_table table;
     dsm_kernel_table_get(&table, cli->cpu_flags);
-    if (cli->json) {
-        json_t *o = info ? card_json(info)
-                         : json_pack("{s:s, s:s, s:i}", "version", dsm_version(), "commit",
-                                     dsm_commit(), "cores", dsm_cores_available());
-        if (kernels) json_object_set_new(o, "kernels", kernels_json(&table));
-        return dsm_print_json(o, err);
-    }
-    if (info)
-        print_card(info);
-    else
-        print_program();
-    if (info && memory) print_memory(info);
-    if (kernels) {
-        putchar('\n');
-        print_kernels(&table);
-    }
+    if (kernels) json_object_set_new(o, "kernels", kernels_json(&table));
+    return dsm_print_json(o, err);
+}
+
+static void print_kernels_of(const dsm_cli *cli)
+{
+    dsm_kernel_table table;
+    dsm_kernel_table_get(&table, cli->cpu_flags);
+    putchar('\n');
+    print_kernels(&table);
+}
+
+static dsm_status print_program_info(const dsm_cli *cli, const wishes *w, dsm_err *err)
+{
+    if (cli->json) return print_as_json(cli, program_json(), w->kernels, err);
+    print_program();
+    if (w->kernels) print_kernels_of(cli);
     return DSM_OK;
+}
+
+static dsm_status print_model_info(const dsm_cli *cli, const dsm_model_info *info, const wishes *w,
+                                   dsm_err *err)
+{
+    findings found = {0};
+    dsm_status status = DSM_OK;
+    if (!cli->json) print_card(info);
+    if (w->check) status = check_weights(cli, info->dir, &found, err);
+    if (!cli->json && w->memory) print_memory(info);
+    if (!cli->json && w->kernels) print_kernels_of(cli);
+    if (cli->json && status == DSM_OK) {
+        json_t *o = card_json(info);
+        if (w->check) json_object_set(o, "not_finite", found.list);
+        status = print_as_json(cli, o, w->kernels, err);
+    }
+    json_decref(found.list);
+    return status == DSM_OK ? judge(info->dir, &found, err) : status;
 }
 
 static dsm_status run(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
 {
-    bool kernels = false, memory = false;
-    const dsm_opt opts[] = {{"kernels", DSM_OPT_FLAG, &kernels, 0, 0, ""},
-                            {"memory", DSM_OPT_FLAG, &memory, 0, 0, ""}};
+    wishes w = {0};
+    const dsm_opt opts[] = {{"kernels", DSM_OPT_FLAG, &w.kernels, 0, 0, ""},
+                            {"memory", DSM_OPT_FLAG, &w.memory, 0, 0, ""},
+                            {"check", DSM_OPT_FLAG, &w.check, 0, 0, ""}};
     int n;
     DSM_TRY(dsm_opts_parse(opts, sizeof opts / sizeof *opts, argc, argv, &n, err));
     if (n > 1)
         return dsm_fail(err, DSM_EUSAGE, "found %d arguments, expected at most one MODEL", n);
-    if (n == 0 && memory) return dsm_fail(err, DSM_EUSAGE, "--memory needs a MODEL");
-    if (n == 0) return print_all(cli, NULL, false, kernels, err);
+    if (n == 0 && w.memory) return dsm_fail(err, DSM_EUSAGE, "--memory needs a MODEL");
+    if (n == 0 && w.check) return dsm_fail(err, DSM_EUSAGE, "--check needs a MODEL");
+    if (n == 0) return print_program_info(cli, &w, err);
     dsm_model_info info;
     DSM_TRY(dsm_model_describe(&info, argv[0], cli->cpu_flags, err));
-    dsm_status status = print_all(cli, &info, memory, kernels, err);
+    dsm_status status = print_model_info(cli, &info, &w, err);
     dsm_model_info_free(&info);
     return status;
 }

@@ -2,13 +2,14 @@
 /* The tensors of a GGUF file as a set of parameters.
  *
  * Most tensors are what they are under another name. Stacked experts become one view per expert.
- * Two things lie in another order and are copied, which is why they are the only weights that take
- * memory beside the mapping:
- *   - where attention rotates whole heads (llama, deepseek), GGUF stands the two rows of a rotated
- *     pair side by side, Hugging Face half a head apart. Rows are moved whole, so quantised blocks
- *     stay what they are (of the 16B model in q8_0: 250 MB of 17 GB);
+ * What lies there in another order, or in blocks no kernel knows (gguf_legacy.h), is copied: it is
+ * the only weights that take memory beside the mapping. Of another order are
+ *   - queries and keys where attention rotates whole heads (llama, deepseek): GGUF stands the two
+ *     rows of a rotated pair side by side, Hugging Face half a head apart. Rows are moved whole, so
+ *     quantised blocks stay what they are (of the 16B model in q8_0: 250 MB of 17 GB);
  *   - a kv_b_proj in two halves, the keys' half transposed, which splits quantised blocks: it is
  *     put together from dequantised values. */
+#include "formats/gguf_legacy.h"
 #include "formats/gguf_names.h"
 #include "formats/weights.h"
 
@@ -73,6 +74,25 @@ static dsm_st_tensor *add(gguf_set *s, const dsm_gguf_tensor *t, const dsm_gguf_
 static void *make(gguf_set *s, size_t bytes)
 {
     return s->made[s->n_made++] = malloc(bytes ? bytes : 1);
+}
+
+/* The tensor as kernels can use it: in another type if its own is one of old. */
+static dsm_status modernise(gguf_set *s, dsm_gguf_tensor *t)
+{
+    dsm_dtype to;
+    if (!dsm_gguf_legacy_type(t, &to)) return DSM_OK;
+    int64_t n = 1;
+    for (int i = 0; i < t->ndim; i++)
+        n *= t->shape[i];
+    size_t bytes = dsm_dtype_bytes(to, n);
+    void *data = make(s, bytes);
+    if (!data) return no_memory(s);
+    dsm_gguf_legacy_convert(data, t);
+    t->known = true;
+    t->dtype = to;
+    t->data = data;
+    t->bytes = bytes;
+    return DSM_OK;
 }
 
 /* Heads of Dh rows: from pairs side by side to pairs half a head apart. */
@@ -182,18 +202,20 @@ static dsm_status add_joined(gguf_set *s, const dsm_gguf_tensor *k, const dsm_gg
     const dsm_model_config *c = s->config;
     char other[DSM_GGUF_PARAMETER_MAX];
     dsm_gguf_name_tensor(other, sizeof other, dsm_gguf_name_values(), layer);
-    const dsm_gguf_tensor *v = dsm_gguf_find(s->file, other);
-    if (!v) return add(s, k, NULL, 0, 0), DSM_OK; /* binding says what is missing */
+    const dsm_gguf_tensor *found = dsm_gguf_find(s->file, other);
+    if (!found) return add(s, k, NULL, 0, 0), DSM_OK; /* binding says what is missing */
+    dsm_gguf_tensor v = *found;
+    DSM_TRY(modernise(s, &v));
     bool fits = has_shape(k, c->num_attention_heads, c->kv_lora_rank, c->qk_nope_head_dim) &&
-                has_shape(v, c->num_attention_heads, c->v_head_dim, c->kv_lora_rank);
-    if (!fits || !k->known || !v->known)
+                has_shape(&v, c->num_attention_heads, c->v_head_dim, c->kv_lora_rank);
+    if (!fits || !k->known || !v.known)
         return dsm_fail(s->err, DSM_ESHAPE,
                         "%s: %s (%s) and %s (%s): expected %" PRId64 " heads of %" PRId64
                         " keys and %" PRId64 " values of %" PRId64 " in a readable type",
-                        dsm_gguf_what(s->file), k->name, k->type_name, other, v->type_name,
+                        dsm_gguf_what(s->file), k->name, k->type_name, other, v.type_name,
                         c->num_attention_heads, c->qk_nope_head_dim, c->v_head_dim,
                         c->kv_lora_rank);
-    return join(s, add(s, k, name, layer, -1), k, v);
+    return join(s, add(s, k, name, layer, -1), k, &v);
 }
 
 /* --- the file --------------------------------------------------------------------------------- */
@@ -251,14 +273,15 @@ static dsm_status fill_set(dsm_weights *w, gguf_set *s)
     w->tensors = calloc(n + 1, sizeof *w->tensors);
     s->tensors = calloc(n + 1, sizeof *s->tensors);
     s->names = calloc(n + 1, DSM_GGUF_PARAMETER_MAX);
-    s->made = calloc(stored + 1, sizeof *s->made);
+    s->made = calloc(3 * stored + 1, sizeof *s->made); /* one tensor makes three at most */
     if (!w->tensors || !s->tensors || !s->names || !s->made) return no_memory(s);
     w->n_files = 1;
     w->stored = (int64_t)stored;
     for (size_t i = 0; i < stored; i++) {
-        const dsm_gguf_tensor *t = dsm_gguf_tensor_at(s->file, (int64_t)i);
-        w->bytes += t->bytes;
-        DSM_TRY(add_tensor(s, t));
+        dsm_gguf_tensor t = *dsm_gguf_tensor_at(s->file, (int64_t)i);
+        w->bytes += t.bytes;
+        DSM_TRY(modernise(s, &t));
+        DSM_TRY(add_tensor(s, &t));
     }
     for (; w->n < s->n; w->n++)
         w->tensors[w->n] = &s->tensors[w->n];

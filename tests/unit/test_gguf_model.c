@@ -294,6 +294,57 @@ static void halves_make_kv_b_proj(void **state)
     test_remove_dir(dir);
 }
 
+/* Blocks of 5 bits by their definition; value i is 5 bits of 3 i + 1. */
+static void turns_old_blocks_into_known_ones(void **state)
+{
+    (void)state;
+    enum { ROWS = 2 };
+    dsm_err err;
+    dsm_model_config c = {.num_attention_heads = 1};
+    for (int kind = 0; kind < 2; kind++) { /* q5_0 and q5_1 */
+        dsm_buf b = {0};
+        dsm_gguf *f;
+        dsm_weights *w;
+        size_t name = strlen("token_embd.weight");
+        const uint64_t head[] = {0x0000000346554747, 1, 0, name};
+        const uint64_t dims[] = {32, ROWS};
+        const uint32_t n_dims = 2, type = kind ? 7 : 6;
+        dsm_buf_add(&b, head, sizeof head);
+        dsm_buf_str(&b, "token_embd.weight");
+        dsm_buf_add(&b, &n_dims, 4);
+        dsm_buf_add(&b, dims, sizeof dims);
+        dsm_buf_add(&b, &type, 4);
+        dsm_buf_add(&b, &(uint64_t){0}, 8);
+        while (b.len % 32 != 0)
+            dsm_buf_add(&b, "", 1);
+        for (int r = 0; r < ROWS; r++) {
+            uint8_t low[16] = {0};
+            uint32_t high = 0;
+            for (int i = 0; i < 32; i++) {
+                unsigned q = (unsigned)(3 * i + 1) & 31;
+                low[i % 16] |= (uint8_t)((q & 15) << (i < 16 ? 0 : 4));
+                high |= (uint32_t)(q >> 4) << i;
+            }
+            dsm_buf_add(&b, &(uint16_t){dsm_f32_to_f16(0.5f)}, 2);
+            if (kind) dsm_buf_add(&b, &(uint16_t){dsm_f32_to_f16(-3.0f)}, 2);
+            dsm_buf_add(&b, &high, 4);
+            dsm_buf_add(&b, low, sizeof low);
+        }
+        assert_ok(dsm_gguf_open_memory(&f, b.data, b.len, "old", &err));
+        assert_ok(dsm_weights_of_gguf(&w, f, &c, &err));
+        const dsm_st_tensor *t = dsm_weights_find(w, "model.embed_tokens.weight");
+        assert_int_equal(t->dtype, kind ? DSM_F16 : DSM_Q8_0);
+        dsm_real x[32 * ROWS];
+        dsm_dtype_load(x, t->data, t->dtype, 32 * ROWS);
+        for (int i = 0; i < 32 * ROWS; i++) {
+            float q = (float)((3 * (i % 32) + 1) & 31);
+            assert_true(x[i] == (kind ? 0.5f * q - 3.0f : 0.5f * (q - 16)));
+        }
+        dsm_weights_close(w);
+        dsm_buf_free(&b);
+    }
+}
+
 /* --- types ------------------------------------------------------------------------------------ */
 
 static void chooses_types_that_fit(void **state)
@@ -510,6 +561,7 @@ int main(void)
         cmocka_unit_test(pairs_stand_side_by_side),
         cmocka_unit_test(experts_are_stacked_and_viewed),
         cmocka_unit_test(halves_make_kv_b_proj),
+        cmocka_unit_test(turns_old_blocks_into_known_ones),
         cmocka_unit_test(chooses_types_that_fit),
         cmocka_unit_test(names_go_both_ways),
         cmocka_unit_test(refuses_what_gguf_cannot_say),
