@@ -47,7 +47,8 @@ static void on_interrupt(int signal_number)
     interrupted = 1;
 }
 
-/* While an answer is made Ctrl-C only raises a flag. */
+/* While an answer is made, and all along on a terminal, where it could come the moment before the
+ * line editor takes it as a character, Ctrl-C only raises a flag. */
 static void catch_interrupts(struct sigaction *before)
 {
     const struct sigaction flag = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
@@ -206,7 +207,10 @@ static dsm_status talk(dsm_chat *c, dsm_err *err)
     DSM_TRY(status);
     if (dsm_line_is_terminal(lines) && !c->cli->quiet)
         fputs("/help lists the commands, Ctrl-C stops an answer, Ctrl-D ends.\n", stderr);
+    struct sigaction before;
+    if (dsm_line_is_terminal(lines)) catch_interrupts(&before);
     converse(c, lines);
+    if (dsm_line_is_terminal(lines)) sigaction(SIGINT, &before, NULL);
     dsm_line_close(lines);
     return DSM_OK;
 }

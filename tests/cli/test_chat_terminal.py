@@ -45,6 +45,13 @@ class Terminal:
                 sys.exit("expected %r in:\n%s" % (what, self.seen[since:]))
         return self.seen.index(what, since) + len(what)
 
+    def expect_more(self, end):
+        """Wait until this much was put out."""
+        deadline = time.time() + TIMEOUT_S
+        while len(self.seen) < end:
+            if time.time() > deadline or not self.read():
+                sys.exit("expected more than:\n%s" % self.seen)
+
     def type(self, text):
         os.write(self.fd, text.encode())
 
@@ -74,11 +81,12 @@ def talk(program, folder):
     t = Terminal(command, environment)
     at = t.expect("Ctrl-D ends.")
     at = t.expect("> ", at)
+    time.sleep(0.5)                           # the prompt stands before the editor listens
     t.type("never\x03")                       # given up
     at = t.expect("^C", at)
     at = t.expect("> ", at)
     t.type("the catt\x7f\n")                  # edited; an endless answer, stopped
-    time.sleep(1.0)
+    t.expect_more(at + 100)
     t.type("\x03")
     at = t.expect("(stopped)", at)
     at = t.expect("tokens, ", at)
@@ -87,7 +95,7 @@ def talk(program, folder):
     at = t.expect("messages   2", at)
     at = t.expect("> ", at)
     t.type("\x1b[A\x1b[A\n")                  # two lines up: the same message again
-    time.sleep(1.0)
+    t.expect_more(at + 100)
     t.type("\x03")
     at = t.expect("(stopped)", at)
     at = t.expect("> ", at)
