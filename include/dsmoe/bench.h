@@ -96,6 +96,47 @@ typedef struct dsm_bench_train {
 dsm_status dsm_bench_train_run(dsm_bench_train *out, const dsm_bench_train_options *o,
                                dsm_err *err);
 
+/* --- bench infer: prompts and single tokens through a model on disk -------------------------- */
+
+typedef struct dsm_bench_infer_options {
+    const char *model;
+    int64_t prompt, gen; /* tokens fed together, then one by one */
+    int64_t chunk;       /* tokens of the prompt that go through the model together */
+    int64_t runs;        /* of both; the figures are of the median and of the best */
+    const char *cache;   /* type of keys and values: f32, f16 or q8_0 */
+    uint64_t seed;       /* of the tokens, which are random */
+    int n_threads;       /* 0: all cores */
+    unsigned cpu_flags;  /* dsm_runtime_cpu_flags() */
+} dsm_bench_infer_options;
+
+/* prompt 512, gen 32, chunk 512, 3 runs, cache f32, seed 1. */
+void dsm_bench_infer_defaults(dsm_bench_infer_options *o);
+
+typedef struct dsm_bench_part {
+    const char *name;        /* static */
+    double prefill_s, gen_s; /* of all runs' prompts; of all runs' single tokens */
+} dsm_bench_part;
+
+typedef struct dsm_bench_infer {
+    int64_t params, active_params, active_weight_bytes;
+    double load_s, first_token_s; /* from the start: the model opened; 16 tokens answered */
+    double prefill_tokens_per_s, best_prefill_tokens_per_s;
+    double decode_tokens_per_s, best_decode_tokens_per_s; /* of the median run; of the best */
+    double read_gb_per_s, bandwidth_gb_per_s; /* active weights at the median; ceiling, measured
+                                                 between the runs */
+    double bandwidth_share, best_bandwidth_share;
+    double prefill_gops, int8_gops, int8_share; /* 2 per active weight without head; the ceiling of
+                                                   int8 dots, 0 where the CPU has none */
+    size_t peak_rss_bytes; /* of the process; mapped weights that were touched count */
+    dsm_bench_part part[DSM_BENCH_PARTS];
+    int n_parts, threads;
+    char gemm[32];
+} dsm_bench_infer;
+
+/* Errors: those of the model; a prompt longer than its context; no memory. */
+dsm_status dsm_bench_infer_run(dsm_bench_infer *out, const dsm_bench_infer_options *o,
+                               dsm_err *err);
+
 #ifdef __cplusplus
 }
 #endif

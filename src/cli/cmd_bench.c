@@ -14,6 +14,7 @@ static const char help[] =
     "       dsmoe bench kernels [tiny|small] [--slot NAME] [--compute f32|bf16]\n"
     "       dsmoe bench train CONFIG.json --seq N --batch N [--steps N] [--micro N]\n"
     "                         [--recompute none|experts|all] [--compute f32|bf16] [--skew]\n"
+    "       dsmoe bench infer MODEL [--prompt N] [--gen N] [--chunk N] [--runs N] [--cache TYPE]\n"
     "\n"
     "machine measures the ceilings: multiply-adds of each kind, reading and copying memory, on "
     "one\n"
@@ -37,7 +38,16 @@ static const char help[] =
     "  --micro N                  sequences computed at once (all)\n"
     "  --recompute POLICY         none, experts or all: what backward computes again (none)\n"
     "  --compute PRECISION        f32 or bf16: operands of matrix products (f32; kernels too)\n"
-    "  --skew                     every token picks the first expert of each layer\n";
+    "  --skew                     every token picks the first expert of each layer\n"
+    "\n"
+    "infer feeds random tokens to a model: a prompt together, then tokens one by one. Reading "
+    "memory\n"
+    "is the ceiling of the latter: bytes of the weights one token uses, as stored, per second.\n"
+    "\n"
+    "  --prompt N, --gen N        tokens fed together (512), one by one (32)\n"
+    "  --chunk N                  tokens of a prompt that go through the model together (512)\n"
+    "  --runs N                   of both; figures are of the median run and of the best (3)\n"
+    "  --cache TYPE               of keys and values: f32, f16 or q8_0 (f32)\n";
 
 /* --- machine ---------------------------------------------------------------------------------- */
 
@@ -189,6 +199,86 @@ static dsm_status bench_train(const dsm_cli *cli, int argc, char **argv, dsm_err
     return DSM_OK;
 }
 
+/* --- infer ------------------------------------------------------------------------------------ */
+
+static json_t *infer_parts_json(const dsm_bench_infer *r, bool prefill)
+{
+    json_t *parts = json_object();
+    for (int i = 0; i < r->n_parts; i++)
+        json_object_set_new(parts, r->part[i].name,
+                            json_real(prefill ? r->part[i].prefill_s : r->part[i].gen_s));
+    return parts;
+}
+
+static json_t *infer_json(const dsm_bench_infer *r)
+{
+    return json_pack(
+        "{s:f, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:o, s:o, s:f, s:f, s:I, s:I, s:I, s:i,"
+        " s:s, s:o, s:o}",
+        "prefill_tokens_per_s", r->prefill_tokens_per_s, "best_prefill_tokens_per_s",
+        r->best_prefill_tokens_per_s, "decode_tokens_per_s", r->decode_tokens_per_s,
+        "best_decode_tokens_per_s", r->best_decode_tokens_per_s, "active_weight_bytes",
+        (json_int_t)r->active_weight_bytes, "read_gb_per_s", r->read_gb_per_s, "bandwidth_gb_per_s",
+        r->bandwidth_gb_per_s, "bandwidth_share", r->bandwidth_share, "best_bandwidth_share",
+        r->best_bandwidth_share, "prefill_gops", r->prefill_gops, "int8_gops",
+        or_null(r->int8_gops), "int8_share", or_null(r->int8_share), "load_s", r->load_s,
+        "first_token_s", r->first_token_s, "peak_rss_bytes", (json_int_t)r->peak_rss_bytes,
+        "params", (json_int_t)r->params, "active_params", (json_int_t)r->active_params, "threads",
+        r->threads, "gemm", r->gemm, "prefill_part_s", infer_parts_json(r, true), "decode_part_s",
+        infer_parts_json(r, false));
+}
+
+static void infer_print(const dsm_bench_infer *r)
+{
+    double prefill = 0, gen = 0;
+    printf("model      %s parameters, %s active, %sB of weights per token, %d thread%s, %s\n",
+           dsm_print_count((double)r->params), dsm_print_count((double)r->active_params),
+           dsm_print_count((double)r->active_weight_bytes), r->threads, r->threads == 1 ? "" : "s",
+           r->gemm);
+    printf("start      loaded in %.2f s, first token after %.2f s\n", r->load_s, r->first_token_s);
+    printf("prefill    %.1f tokens/s (best %.1f), %.0f Gop/s", r->prefill_tokens_per_s,
+           r->best_prefill_tokens_per_s, r->prefill_gops);
+    if (r->int8_gops > 0)
+        printf(", %.1f %% of the %.0f of int8 dots", 100 * r->int8_share, r->int8_gops);
+    printf("\ndecode     %.2f tokens/s (best %.2f), %.1f GB/s, %.1f %% (best %.1f %%) of the %.1f "
+           "measured in this run\n",
+           r->decode_tokens_per_s, r->best_decode_tokens_per_s, r->read_gb_per_s,
+           100 * r->bandwidth_share, 100 * r->best_bandwidth_share, r->bandwidth_gb_per_s);
+    printf("memory     %sB at its peak, mapped weights included\n",
+           dsm_print_count((double)r->peak_rss_bytes));
+    for (int i = 0; i < r->n_parts; i++)
+        prefill += r->part[i].prefill_s, gen += r->part[i].gen_s;
+    for (int i = 0; i < r->n_parts; i++)
+        if (r->part[i].prefill_s + r->part[i].gen_s > 0)
+            printf("  %-10s %5.1f %% of prefill %5.1f %% of decode\n", r->part[i].name,
+                   100 * r->part[i].prefill_s / prefill, 100 * r->part[i].gen_s / gen);
+}
+
+static dsm_status bench_infer(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
+{
+    dsm_bench_infer_options o;
+    dsm_bench_infer result;
+    dsm_bench_infer_defaults(&o);
+    const dsm_opt opts[] = {
+        {"prompt", DSM_OPT_INT, &o.prompt, 1, 1 << 20, ""},
+        {"gen", DSM_OPT_INT, &o.gen, 1, 1 << 20, ""},
+        {"chunk", DSM_OPT_INT, &o.chunk, 1, 1 << 20, ""},
+        {"runs", DSM_OPT_INT, &o.runs, 1, 100, ""},
+        {"cache", DSM_OPT_STRING, &o.cache, 0, 0, ""},
+    };
+    int n;
+    DSM_TRY(dsm_opts_parse(opts, sizeof opts / sizeof *opts, argc, argv, &n, err));
+    if (n != 1) return dsm_fail(err, DSM_EUSAGE, "found %d models, expected one MODEL", n);
+    o.model = argv[0];
+    o.n_threads = cli->threads;
+    o.cpu_flags = cli->cpu_flags;
+    if (cli->has_seed) o.seed = cli->seed;
+    DSM_TRY(dsm_bench_infer_run(&result, &o, err));
+    if (cli->json) return dsm_print_json(infer_json(&result), err);
+    infer_print(&result);
+    return DSM_OK;
+}
+
 /* --- the command ------------------------------------------------------------------------------ */
 
 /* One row per kind of measurement. */
@@ -199,6 +289,7 @@ static const struct {
     {"machine", bench_machine},
     {"kernels", bench_kernels},
     {"train", bench_train},
+    {"infer", bench_infer},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 

@@ -25,6 +25,32 @@ dsm_counts dsm_model_count(const dsm_model *m)
     return n;
 }
 
+static int64_t mat_bytes(const dsm_mat *w)
+{
+    return (int64_t)dsm_dtype_bytes(w->dtype, w->rows * w->cols);
+}
+
+/* Of a layer's routed experts, those a token does not pick, on average. */
+static int64_t idle_bytes(const dsm_model *m, const dsm_ffn_params *p)
+{
+    int64_t all = 0;
+    for (int g = 0; g < p->n_groups; g++)
+        all += mat_bytes(&p->gate[g]) + mat_bytes(&p->up[g]) + mat_bytes(&p->down[g]);
+    return all / p->n_groups * (p->n_groups - dsm_router_picks(&m->config));
+}
+
+int64_t dsm_model_active_bytes(const dsm_model *m)
+{
+    int64_t bytes = 0;
+    for (int64_t i = 0; i < m->n_params; i++)
+        if (m->params[i].offset >= 0) bytes += mat_bytes(&m->params[i].mat);
+    if (!m->config.tie_word_embeddings) bytes -= mat_bytes(&m->embed.w);
+    for (int64_t l = 0; l < m->config.num_hidden_layers; l++)
+        if (m->layers[l].moe.experts.n_groups > 0)
+            bytes -= idle_bytes(m, &m->layers[l].moe.experts);
+    return bytes;
+}
+
 double dsm_model_train_flops(const dsm_model *m, int64_t T)
 {
     const dsm_model_config *c = &m->config;

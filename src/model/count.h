@@ -14,6 +14,10 @@ typedef struct dsm_counts {
 /* From the parameter table: a model made of no memory will do. */
 dsm_counts dsm_model_count(const dsm_model *m);
 
+/* Bytes of weights, as they are stored, that one decoded token reads: all but the embedding (unless
+ * it is the head too) and the experts it does not pick. */
+int64_t dsm_model_active_bytes(const dsm_model *m);
+
 /* FLOPs of forward and backward per token of a sequence of T: 6 per `matmul` parameter, and causal
  * attention 3·L·T·H·(Dk + Dv) (scores and values over T/2 keys on average, once forward and twice
  * backward). */
