@@ -48,9 +48,9 @@ def npm_templates(cache):
         config = json.loads((folder / "tokenizer_config.json").read_text())
         found = config.get("chat_template")
         if isinstance(found, str):
-            yield name, found
+            yield "npm " + name, found
         for item in found if isinstance(found, list) else []:
-            yield "%s %s" % (name, item["name"]), item["template"]
+            yield "npm %s %s" % (name, item["name"]), item["template"]
 
 
 def llama_cpp_templates(cache):
