@@ -232,7 +232,8 @@ static void decode_head(void *arg, int64_t item, int worker)
 {
     const attn_job *a = arg;
     const dsm_attention *op = a->op;
-    int64_t b = item / op->Hk, hk = item % op->Hk, m = a->group * op->T, S = dsm_keys_seen(op, op->T);
+    int64_t b = item / op->Hk, hk = item % op->Hk, m = a->group * op->T,
+            S = dsm_keys_seen(op, op->T);
     float *s = dsm_exec_scratch(a->x, worker), *o = s + m * S; /* (m, S), (m, Dv) */
     const float *q[DSM_DOT_MAX_ROWS] = {0}, *v = op->v + dsm_v_at(op, b, hk, 0);
     float sum[DSM_DOT_MAX_ROWS];

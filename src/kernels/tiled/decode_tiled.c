@@ -235,11 +235,17 @@ static void join_rows(void *arg, int64_t item, int worker)
         join_row(j, i / j->rows, i % j->rows);
 }
 
+void DSM_K(decode_join)(const dsm_exec *x, const dsm_decode *op)
+{
+    decode_job j = {x, op, dsm_decode_rows(op), 0, dsm_decode_chunks(op)};
+    dsm_pool_run(x->pool, dsm_chunk_count(op->Hk * j.rows, JOIN), join_rows, &j);
+}
+
 void DSM_K(decode_tiled)(const dsm_exec *x, const dsm_decode *op)
 {
     decode_job j = {x, op, dsm_decode_rows(op), 0, dsm_decode_chunks(op)};
     j.row_blocks = dsm_chunk_count(j.rows, ROWS);
     assert(op->H % op->Hk == 0 && op->chunk % BLOCK == 0);
     dsm_pool_run(x->pool, op->Hk * j.row_blocks * j.chunks, run_chunk, &j);
-    dsm_pool_run(x->pool, dsm_chunk_count(op->Hk * j.rows, JOIN), join_rows, &j);
+    DSM_K(decode_join)(x, op);
 }

@@ -66,7 +66,12 @@ static void xent_rows(void *arg, int64_t item, int worker)
 void DSM_K(xent_tiled)(const dsm_exec *x, float *logits, int64_t rs, const int32_t *target,
                        float *loss, int64_t R, int64_t V, float dlogit_scale)
 {
-    rows_args a = {.out = logits, .out2 = loss, .target = target, .rs = rs, .R = R, .n = V,
+    rows_args a = {.out = logits,
+                   .out2 = loss,
+                   .target = target,
+                   .rs = rs,
+                   .R = R,
+                   .n = V,
                    .scale = dlogit_scale};
     dsm_pool_run(x->pool, dsm_chunk_count(R, ROWS), xent_rows, &a);
 }
@@ -99,9 +104,9 @@ static void swiglu_bwd_rows(void *arg, int64_t item, int worker)
     dsm_range rows = dsm_chunk(a->R, ROWS, item);
     (void)worker;
     for (int64_t r = rows.begin; r < rows.end; r++) {
-        float dgate = TILE->row_swiglu_bwd(a->out + r * a->rs, a->out2 + r * a->rs,
-                                           a->dh + r * a->n, a->in + r * a->rs, a->in2 + r * a->rs,
-                                           gate_of(a, r), a->n);
+        float dgate =
+            TILE->row_swiglu_bwd(a->out + r * a->rs, a->out2 + r * a->rs, a->dh + r * a->n,
+                                 a->in + r * a->rs, a->in2 + r * a->rs, gate_of(a, r), a->n);
         if (a->dgate) a->dgate[r] = dgate;
     }
 }
@@ -110,7 +115,15 @@ void DSM_K(swiglu_bwd_tiled)(const dsm_exec *x, float *dg, float *du, float *dga
                              const float *g, const float *u, int64_t gu_rs, const float *gate,
                              int64_t R, int64_t F)
 {
-    rows_args a = {.out = dg, .out2 = du, .dgate = dgate, .dh = dh, .in = g, .in2 = u,
-                   .gate = gate, .rs = gu_rs, .R = R, .n = F};
+    rows_args a = {.out = dg,
+                   .out2 = du,
+                   .dgate = dgate,
+                   .dh = dh,
+                   .in = g,
+                   .in2 = u,
+                   .gate = gate,
+                   .rs = gu_rs,
+                   .R = R,
+                   .n = F};
     dsm_pool_run(x->pool, dsm_chunk_count(R, ROWS), swiglu_bwd_rows, &a);
 }

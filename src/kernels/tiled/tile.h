@@ -42,7 +42,8 @@ typedef struct dsm_tile {
     /* panel[k][j] = src[map[k]][j] for j < n (zero up to width), k < K; map NULL: k itself. */
     void (*pack_rows)(float *panel, int64_t width, const void *src, dsm_dtype t, int64_t rs,
                       const int32_t *map, int64_t n, int64_t K);
-    /* A by panel: for each `rows` columns of src (K, n), for each k, those columns; map as above. */
+    /* A by panel: for each `rows` columns of src (K, n), for each k, those columns; map as above.
+     */
     void (*pack_columns)(float *a, const float *src, int64_t rs, const int32_t *map, int64_t n,
                          int64_t K);
 

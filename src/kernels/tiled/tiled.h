@@ -20,7 +20,7 @@ dsm_linear_input_fn DSM_K(linear_input_tiled);
 dsm_linear_weight_fn DSM_K(linear_weight_tiled);
 dsm_attention_fn DSM_K(attention_tiled);
 dsm_attention_bwd_fn DSM_K(attention_bwd_tiled);
-dsm_decode_fn DSM_K(decode_tiled);
+dsm_decode_fn DSM_K(decode_tiled), DSM_K(decode_join); /* all of it; its second pass */
 dsm_softmax_fn DSM_K(softmax_tiled);
 dsm_xent_fn DSM_K(xent_tiled);
 dsm_swiglu_fn DSM_K(swiglu_tiled);

@@ -7,8 +7,8 @@
 #define TILED_LIST(X)                                                                              \
     X(linear)                                                                                      \
     X(linear_input)                                                                                \
-    X(linear_weight) X(attention) X(attention_bwd) X(decode) X(softmax) X(xent) X(swiglu)          \
-        X(swiglu_bwd)
+    X(linear_weight)                                                                               \
+    X(attention) X(attention_bwd) X(decode) X(softmax) X(xent) X(swiglu) X(swiglu_bwd)
 
 #define X(op) dsm_##op##_fn dsm_##op##_avx2, dsm_##op##_avx512;
 DSM_KERNEL_LIST(X)
@@ -17,8 +17,9 @@ DSM_KERNEL_LIST(X)
 TILED_LIST(X)
 #undef X
 /* Slots on AMX (linear_amx.c, attn_amx.c, attn_bwd_amx.c). */
-#define AMX_LIST(X) X(linear) X(linear_input) X(linear_weight) X(attention) X(attention_bwd)
-#define X(op)       dsm_##op##_fn dsm_##op##_amx, dsm_##op##_amx_bf16;
+#define AMX_LIST(X)                                                                                \
+    X(linear) X(linear_input) X(linear_weight) X(attention) X(attention_bwd) X(decode)
+#define X(op) dsm_##op##_fn dsm_##op##_amx, dsm_##op##_amx_bf16;
 AMX_LIST(X)
 #undef X
 /* Quantised weights with VNNI (blocks_avx512.c); all others as linear_tiled_avx512. */
@@ -66,8 +67,8 @@ static void kernels_amx(dsm_kernels *k)
 
 static bool has_amx(unsigned flags)
 {
-    const unsigned needed = DSM_CPU_AVX512 | DSM_CPU_AVX512_VNNI | DSM_CPU_AVX512_BF16 |
-                            DSM_CPU_AMX;
+    const unsigned needed =
+        DSM_CPU_AVX512 | DSM_CPU_AVX512_VNNI | DSM_CPU_AVX512_BF16 | DSM_CPU_AMX;
     return (flags & needed) == needed;
 }
 
