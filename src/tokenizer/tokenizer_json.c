@@ -352,18 +352,25 @@ static dsm_status read_config(dsm_tokenizer *t, const char *what, dsm_err *err)
 
 /* --- fingerprint ------------------------------------------------------------------------- */
 
-/* Missing, null and empty values are the same. */
+/* Missing, null and empty values are the same; so is a sequence of no normalizers. */
+static bool is_nothing(const json_t *json)
+{
+    const json_t *steps = json_object_get(json, "normalizers");
+    return !json || json_is_null(json) || (json_is_array(json) && json_array_size(json) == 0) ||
+           (steps && json_array_size(steps) == 0);
+}
+
 static uint64_t mix_json(uint64_t h, const json_t *json)
 {
-    bool nothing =
-        !json || json_is_null(json) || (json_is_array(json) && json_array_size(json) == 0);
-    char *text = nothing ? NULL : json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+    char *text =
+        is_nothing(json) ? NULL : json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
     if (text) h = dsm_hash_u64(h ^ dsm_hash_bytes(text, strlen(text)));
     free(text);
     return h;
 }
 
-/* Everything that changes ids or text. */
+/* Everything that changes the ids of a text. (What stands around it, and how ids become text again,
+ * differs between the files of one tokenizer.) */
 static void take_fingerprint(dsm_tokenizer *t)
 {
     uint64_t h = (uint64_t)t->vocab.size;
@@ -374,8 +381,7 @@ static void take_fingerprint(dsm_tokenizer *t)
     }
     for (size_t i = 0; i < t->bpe.n_merges; i++)
         h = dsm_hash_u64(h ^ t->bpe.merges[i].pair);
-    static const char *const parts[] = {"normalizer", "pre_tokenizer", "post_processor", "decoder",
-                                        "model"};
+    static const char *const parts[] = {"normalizer", "pre_tokenizer", "model"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         h = dsm_hash_u64(mix_json(h, json_object_get(t->root, parts[i])) + i);
     t->fingerprint = mix_json(h, t->added_json);

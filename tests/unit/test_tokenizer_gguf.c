@@ -128,6 +128,7 @@ static void byte_level_goes_both_ways(void **state)
         assert_ok(dsm_tokenizer_of_gguf(&back, f, &err));
         assert_string_equal(dsm_tokenizer_pretokenizer(back), presets[i][0]);
         assert_int_equal(dsm_tokenizer_size(back), dsm_tokenizer_size(t));
+        assert_true(dsm_tokenizer_fingerprint(back) == dsm_tokenizer_fingerprint(t));
         assert_int_equal(dsm_tokenizer_bos(back), 0);
         assert_int_equal(dsm_tokenizer_eos(back), 1);
         assert_true(dsm_tokenizer_is_special(back, 1));
