@@ -82,6 +82,7 @@ cat <<TXT
 
 What to try next
   $dsmoe generate $out/run --prompt "The whale"              more text, your own prompt
+  $dsmoe chat $out/run                                        a base model's idea of a conversation
   $dsmoe info $out/run                                        the model's card
   $dsmoe eval $out/run --text README.md                       how well it knows another text
   sqlite3 $out/run/runs.db "select step,value from metrics where key='loss' order by step desc limit 5"
