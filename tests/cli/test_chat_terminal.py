@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """dsmoe chat on a terminal: editing a line, calling an earlier one up, Ctrl-C at the prompt and in an
-answer, Ctrl-D.    usage: test_chat_terminal.py PROGRAM"""
+answer, Ctrl-D. Runs $DSMOE_PROGRAM."""
 import json
 import os
 import pathlib
@@ -113,7 +113,7 @@ def talk(program, folder):
 
 
 def main():
-    program = str(pathlib.Path(sys.argv[1]).resolve())
+    program = str(pathlib.Path(os.environ["DSMOE_PROGRAM"]).resolve())
     with tempfile.TemporaryDirectory(prefix="dsmoe-chat-") as name:
         folder = pathlib.Path(name)
         make_model(program, folder)
