@@ -64,8 +64,8 @@ void dsm_engine_bill_of(const dsm_engine *e, int64_t context, dsm_engine_bill *b
 dsm_status dsm_engine_encode(const dsm_engine *e, const char *text, size_t n, dsm_ids *ids,
                              dsm_err *err);
 
-/* Append the ids that ask for what stands between prefix and suffix, with the tokens the model's own
- * tokenizer has for that. DSM_ENOTFOUND when it has none. */
+/* Append the ids that ask for what stands between prefix and suffix, with the tokens the model's
+ * own tokenizer has for that. DSM_ENOTFOUND when it has none. */
 dsm_status dsm_engine_encode_middle(const dsm_engine *e, const char *prefix, const char *suffix,
                                     dsm_ids *ids, dsm_err *err);
 
@@ -77,6 +77,11 @@ void dsm_session_close(dsm_session *s); /* accepts NULL */
 
 int64_t dsm_session_length(const dsm_session *s); /* tokens fed */
 int64_t dsm_session_context(const dsm_session *s);
+
+/* Called between the chunks of what is being fed, with tokens fed so far of all; false ends it with
+ * DSM_EINTERRUPTED, and what was fed stays. NULL: not called. */
+void dsm_session_watch(dsm_session *s, bool (*go_on)(void *arg, int64_t fed, int64_t all),
+                       void *arg);
 
 /* Append n >= 1 tokens. DSM_ELIMIT when they do not fit: nothing is fed then. */
 dsm_status dsm_session_feed(dsm_session *s, const int32_t *ids, int64_t n, dsm_err *err);

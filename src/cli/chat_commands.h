@@ -5,6 +5,7 @@
 
 #include "cli/cmd.h"
 #include "cli/line.h"
+#include "cli/progress.h"
 #include "dsmoe/chat.h"
 
 /* Figures of the last answer: tokens of the whole conversation in front of it, those of them that
@@ -25,6 +26,8 @@ typedef struct dsm_chat {
     dsm_chat_turn turn;
     dsm_chat_turn all; /* sums over the answers so far */
     int64_t *picks;    /* (L, E) how often answers' tokens went to an expert; NULL: no experts */
+    dsm_progress progress; /* of a long prompt */
+    bool terminal;
     bool show_experts; /* while an answer is made */
     bool begun;        /* the answer has shown something */
     bool done;         /* /exit */

@@ -119,6 +119,14 @@ static dsm_status keep_answer(dsm_chat *c, const dsm_generated *g, dsm_err *err)
     return DSM_OK;
 }
 
+/* A long prompt shows how far it is, and can be stopped. */
+static bool show_prefill(void *arg, int64_t fed, int64_t all)
+{
+    dsm_chat *c = arg;
+    if (c->terminal) dsm_progress_update(&c->progress, (double)fed, (double)all, NULL);
+    return !interrupted;
+}
+
 static dsm_status feed_conversation(dsm_chat *c, dsm_err *err)
 {
     dsm_ids ids = {0};
@@ -133,8 +141,10 @@ static dsm_status feed_conversation(dsm_chat *c, dsm_err *err)
                      "the conversation takes %zu tokens, the context holds %lld: /reset, or start "
                      "with a larger --context",
                      ids.len, (long long)dsm_session_context(c->session));
+    dsm_progress_begin(&c->progress, "prompt", "tokens", 0, c->cli->quiet);
     if (status == DSM_OK)
         status = dsm_session_set(c->session, ids.data, (int64_t)ids.len, &c->turn.fed, err);
+    dsm_progress_hide();
     c->turn.prompt = (int64_t)ids.len;
     c->turn.prefill = dsm_clock() - start;
     dsm_ids_free(&ids);
@@ -166,7 +176,7 @@ static void take_turn(dsm_chat *c, const dsm_buf *text)
     if (status == DSM_OK) return;
     dsm_conversation_truncate(c->conversation, count);
     fprintf(stderr, "dsmoe chat: %s\n", err.msg);
-    c->failed = true;
+    c->failed |= status != DSM_EINTERRUPTED;
 }
 
 /* --- the conversation ------------------------------------------------------------------------- */
@@ -208,9 +218,10 @@ static dsm_status talk(dsm_chat *c, dsm_err *err)
     if (dsm_line_is_terminal(lines) && !c->cli->quiet)
         fputs("/help lists the commands, Ctrl-C stops an answer, Ctrl-D ends.\n", stderr);
     struct sigaction before;
-    if (dsm_line_is_terminal(lines)) catch_interrupts(&before);
+    c->terminal = dsm_line_is_terminal(lines);
+    if (c->terminal) catch_interrupts(&before);
     converse(c, lines);
-    if (dsm_line_is_terminal(lines)) sigaction(SIGINT, &before, NULL);
+    if (c->terminal) sigaction(SIGINT, &before, NULL);
     dsm_line_close(lines);
     return DSM_OK;
 }
@@ -252,6 +263,7 @@ static dsm_status open_chat(dsm_chat *c, const char *model, dsm_generation_flags
         fputs("this model brings no chat template: plain \"User:\" and \"Assistant:\" instead\n",
               stderr);
     DSM_TRY(dsm_session_open(&c->session, c->engine, context, err));
+    dsm_session_watch(c->session, show_prefill, c);
     c->options = f->generate;
     set_stops(c, &f->stops);
     return dsm_chat_experts_open(c, err);

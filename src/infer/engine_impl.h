@@ -26,6 +26,8 @@ struct dsm_session {
     float *logits; /* (V) after the last token fed */
     int32_t *ids;  /* (context) tokens fed */
     int64_t context;
+    bool (*go_on)(void *arg, int64_t fed, int64_t all); /* NULL: nobody watches */
+    void *go_on_arg;
 };
 
 #endif

@@ -77,6 +77,13 @@ void dsm_session_truncate(dsm_session *s, int64_t length)
     dsm_cache_truncate(s->cache, length);
 }
 
+void dsm_session_watch(dsm_session *s, bool (*go_on)(void *arg, int64_t fed, int64_t all),
+                       void *arg)
+{
+    s->go_on = go_on;
+    s->go_on_arg = arg;
+}
+
 /* Through the model chunk by chunk; only the last token's logits are wanted. */
 static dsm_status feed_chunks(dsm_session *s, const int32_t *ids, int64_t n, dsm_err *err)
 {
@@ -84,6 +91,9 @@ static dsm_status feed_chunks(dsm_session *s, const int32_t *ids, int64_t n, dsm
     for (int64_t i = 0; i < n; i += chunk) {
         int64_t m = n - i < chunk ? n - i : chunk;
         bool last = i + m == n;
+        if (i > 0 && s->go_on && !s->go_on(s->go_on_arg, i, n))
+            return dsm_fail(err, DSM_EINTERRUPTED, "stopped after %lld of %lld tokens",
+                            (long long)i, (long long)n);
         DSM_TRY(dsm_net_feed(s->engine->net, s->cache, ids + i, m, last ? s->logits : NULL,
                              last ? 1 : 0, err));
     }
@@ -105,13 +115,10 @@ dsm_status dsm_session_feed(dsm_session *s, const int32_t *ids, int64_t n, dsm_e
     int64_t length = dsm_session_length(s);
     assert(n >= 1);
     if (n > s->context - length) return too_long(s, length, n, err);
-    dsm_status status = feed_chunks(s, ids, n, err);
-    if (status != DSM_OK) {
-        dsm_cache_truncate(s->cache, length);
-        return status;
-    }
     memcpy(s->ids + length, ids, (size_t)n * sizeof *ids);
-    return DSM_OK;
+    dsm_status status = feed_chunks(s, ids, n, err);
+    if (status != DSM_OK && status != DSM_EINTERRUPTED) dsm_cache_truncate(s->cache, length);
+    return status;
 }
 
 /* How many of ids the session begins with. */

@@ -332,6 +332,51 @@ static void test_session_set(void **state)
     test_remove_dir(dir);
 }
 
+static bool stop_after(void *arg, int64_t fed, int64_t all)
+{
+    (void)all;
+    return fed < *(int64_t *)arg;
+}
+
+/* A long prompt that is stopped between two chunks: what was fed stays, and is not fed again. */
+static void test_interrupted(void **state)
+{
+    (void)state;
+    enum { N = 60, CHUNK = 16 };
+    char *dir = test_make_dir();
+    dsm_engine_close(make_engine(dir, NULL, true));
+    char *model = dsm_fs_join(dir, "m");
+    dsm_engine_options o;
+    dsm_engine *e;
+    dsm_session *a, *b;
+    int64_t stop = 2 * CHUNK, fed;
+    int32_t ids[N];
+    for (int i = 0; i < N; i++)
+        ids[i] = 10 + i;
+    dsm_engine_defaults(&o);
+    o.n_threads = 1;
+    o.cpu_flags = dsm_runtime_cpu_flags();
+    o.chunk = CHUNK;
+    assert_ok(dsm_engine_open(&e, model, &o, &err));
+    assert_ok(dsm_session_open(&a, e, 0, &err));
+    assert_ok(dsm_session_open(&b, e, 0, &err));
+    dsm_session_watch(a, stop_after, &stop);
+    assert_fails(dsm_session_set(a, ids, N, &fed, &err), DSM_EINTERRUPTED,
+                 "stopped after 32 of 60");
+    assert_int_equal(dsm_session_length(a), 2 * CHUNK);
+    stop = N;
+    assert_ok(dsm_session_set(a, ids, N, &fed, &err));
+    assert_int_equal(fed, N - 2 * CHUNK);
+    assert_ok(dsm_session_set(b, ids, N, &fed, &err));
+    for (int i = 0; i < VOCAB; i++)
+        assert_float_equal(dsm_session_logits(a)[i], dsm_session_logits(b)[i], 1e-4);
+    dsm_session_close(a);
+    dsm_session_close(b);
+    dsm_engine_close(e);
+    free(model);
+    test_remove_dir(dir);
+}
+
 static void test_files(void **state)
 {
     (void)state;
@@ -378,10 +423,11 @@ static void test_wrong_template(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_bos),       cmocka_unit_test(test_turn_end),
-        cmocka_unit_test(test_plain),         cmocka_unit_test(test_prefix),
-        cmocka_unit_test(test_leading_space), cmocka_unit_test(test_session_set),
-        cmocka_unit_test(test_files),         cmocka_unit_test(test_wrong_template),
+        cmocka_unit_test(test_one_bos),        cmocka_unit_test(test_turn_end),
+        cmocka_unit_test(test_plain),          cmocka_unit_test(test_prefix),
+        cmocka_unit_test(test_leading_space),  cmocka_unit_test(test_session_set),
+        cmocka_unit_test(test_interrupted),    cmocka_unit_test(test_files),
+        cmocka_unit_test(test_wrong_template),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
