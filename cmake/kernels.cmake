@@ -22,9 +22,12 @@ macro(dsmoe_kernel_objects name sources flags)
   endif()
 endmacro()
 
-dsmoe_kernel_objects(kernels_common "${KERNEL_COMMON}" "")
+set(common_flags)
+if(DSMOE_FUZZ)
+  set(common_flags -DDSM_NO_X86) # parsers need no fast kernels, and clang 14 lacks some intrinsics
+endif()
+dsmoe_kernel_objects(kernels_common "${KERNEL_COMMON}" "${common_flags}")
 dsmoe_kernel_objects(kernels_ref "${KERNEL_REF}" "-DDSM_VARIANT=ref")
-# Parsers are fuzzed without fast kernels: clang 14 lacks some of the intrinsics.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT DSMOE_FUZZ)
   set(avx2 -mavx2 -mfma -mf16c)
   set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd -mprefer-vector-width=512)

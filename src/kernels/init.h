@@ -9,7 +9,7 @@
 /* Put fn into slot op of table k and note its variant's name. */
 #define DSM_KERNEL_SET(k, op, fn, name) ((k)->op = (fn), (k)->variant[DSM_SLOT_##op] = (name))
 
-#if defined(__x86_64__) && !defined(DSM_REAL_DOUBLE)
+#if defined(__x86_64__) && !defined(DSM_REAL_DOUBLE) && !defined(DSM_NO_X86)
 void dsm_kernels_x86(dsm_kernels *k, unsigned flags);      /* AVX2, AVX-512, AMX, as flags allow */
 bool dsm_kernels_x86_bf16(dsm_kernels *k, unsigned flags); /* false: flags do not allow */
 int dsm_peaks_x86(const dsm_peak *out[DSM_MAX_PEAKS], unsigned flags);
