@@ -76,7 +76,8 @@ def make_model(program, folder):
 
 
 def talk(program, folder):
-    environment = {"HOME": str(folder), "TERM": "vt100", "LC_ALL": "C.UTF-8"}
+    environment = {"HOME": str(folder), "TERM": "vt100", "LC_ALL": "C.UTF-8",
+                   "ASAN_OPTIONS": "detect_leaks=0"}     # libedit keeps the names of added functions
     command = [program, "chat", str(folder / "m"), "--max-tokens", "0", "--ignore-eos", "--context", "4096"]
     t = Terminal(command, environment)
     at = t.expect("Ctrl-D ends.")
