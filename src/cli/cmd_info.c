@@ -33,6 +33,15 @@ static void print_experts(const dsm_model_info *i)
            (long long)i->moe_layers);
 }
 
+static void print_attention(const dsm_model_config *c)
+{
+    if (!dsm_model_config_is_mla(c)) return;
+    printf("attention      latent: %lld of keys and values", (long long)c->kv_lora_rank);
+    if (c->q_lora_rank > 0) printf(", %lld of queries", (long long)c->q_lora_rank);
+    printf("; heads of %lld + %lld rotated, values of %lld\n", (long long)c->qk_nope_head_dim,
+           (long long)c->qk_rope_head_dim, (long long)c->v_head_dim);
+}
+
 static void print_card(const dsm_model_info *i)
 {
     const dsm_model_config *c = &i->config;
@@ -41,6 +50,7 @@ static void print_card(const dsm_model_info *i)
            c->model_type, (long long)c->num_hidden_layers, (long long)c->hidden_size,
            (long long)c->num_attention_heads, (long long)c->num_key_value_heads,
            (long long)c->head_dim);
+    print_attention(c);
     print_experts(i);
     printf("parameters     %s, %s active per token\n", dsm_print_count((double)i->params),
            dsm_print_count((double)i->active));
