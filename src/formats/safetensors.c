@@ -26,10 +26,10 @@ static const struct kind {
     size_t size;
     dsm_dtype ours;
 } kinds[] = {
-    {"F32", 4, DSM_F32},      {"F64", 8, DSM_F64},          {"BF16", 2, DSM_BF16},
-    {"F16", 2, DSM_F16},      {"I32", 4, DSM_I32},          {"I64", 8, DSM_I64},
-    {"U8", 1, DSM_U8},        {"BOOL", 1, DSM_N_DTYPES},    {"I8", 1, DSM_N_DTYPES},
-    {"I16", 2, DSM_N_DTYPES}, {"U16", 2, DSM_N_DTYPES},     {"U32", 4, DSM_N_DTYPES},
+    {"F32", 4, DSM_F32},      {"F64", 8, DSM_F64},         {"BF16", 2, DSM_BF16},
+    {"F16", 2, DSM_F16},      {"I32", 4, DSM_I32},         {"I64", 8, DSM_I64},
+    {"U8", 1, DSM_U8},        {"BOOL", 1, DSM_N_DTYPES},   {"I8", 1, DSM_N_DTYPES},
+    {"I16", 2, DSM_N_DTYPES}, {"U16", 2, DSM_N_DTYPES},    {"U32", 4, DSM_N_DTYPES},
     {"U64", 8, DSM_N_DTYPES}, {"F8_E4M3", 1, DSM_F8_E4M3}, {"F8_E5M2", 1, DSM_N_DTYPES},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
