@@ -230,7 +230,7 @@ static dsm_status read_added(dsm_tokenizer *t, const char *what, dsm_err *err)
     if (!note_model_tokens(t)) return dsm_fail(err, DSM_ENOMEM, "%s: out of memory", what);
     for (size_t i = 0; i < n; i++)
         DSM_TRY(register_added(t, json_array_get(t->added_json, i), i, what, err));
-    unsigned char *kind = realloc(t->kind, (size_t)t->vocab.size);
+    unsigned char *kind = realloc(t->kind, (size_t)t->vocab.size + 1);
     if (!kind) return dsm_fail(err, DSM_ENOMEM, "%s: out of memory", what);
     t->kind = kind;
     memset(kind + n_model, 0, (size_t)(t->vocab.size - n_model));
