@@ -23,7 +23,8 @@ typedef struct dsm_x8 {
     int32_t *start; /* per four values: minus their sum, times what the stored weights are above
                        their meaning (128 for q8_0 read as unsigned, 8 for q4_0, 32 for q6_k) */
     float *d;       /* per four values, so that lanes of sums can be scaled as vectors */
-    float *sum;     /* per 32 values: of x itself, which a block's min is multiplied with */
+    float *sum; /* per 32 values: d Σ q, which a block's min is multiplied with (Σ x itself would
+                   not cancel what rounding did to the other term) */
 } dsm_x8;
 
 /* y[i·y_rs + j] (=|+=) <x[i], w_j> for the kernel's rows x and n rows w_j of K values. */

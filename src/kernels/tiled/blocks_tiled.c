@@ -65,17 +65,15 @@ static void fill_part(const dsm_x8 *to, int64_t at, const float *x, int64_t n, f
 {
     const float per_step = d > 0 ? 1 / d : 0;
     int8_t *q = to->q + at;
-    float sum = 0;
+    int32_t sum = 0;
     round_part(q, x, n, isfinite(per_step) ? per_step : 0);
     for (int i = 0; i < PART / FOUR; i++) {
-        to->start[at / FOUR + i] =
-            -offset * (q[FOUR * i] + q[FOUR * i + 1] + q[FOUR * i + 2] + q[FOUR * i + 3]);
+        const int32_t four = q[FOUR * i] + q[FOUR * i + 1] + q[FOUR * i + 2] + q[FOUR * i + 3];
+        to->start[at / FOUR + i] = -offset * four;
         to->d[at / FOUR + i] = d;
+        sum += four;
     }
-    DSM_SIMD_SUM(sum)
-    for (int64_t i = 0; i < n; i++)
-        sum += x[i];
-    to->sum[at / PART] = sum;
+    to->sum[at / PART] = d * (float)sum;
 }
 
 dsm_x8 DSM_K(x8_make)(void *memory, const float *x, int64_t K, dsm_dtype t)
