@@ -25,7 +25,7 @@ typedef struct dsm_session dsm_session;
 typedef struct dsm_engine_options {
     int n_threads;          /* 0: all cores */
     unsigned cpu_flags;     /* instruction sets kernels may use: dsm_runtime_cpu_flags() */
-    int64_t chunk;          /* tokens of a prompt that go through the model together, 256 */
+    int64_t chunk;          /* tokens of a prompt that go through the model together, 512 */
     const char *cache_type; /* of keys and values: "f32", "f16" or "q8_0" */
 } dsm_engine_options;
 

@@ -8,7 +8,7 @@
 
 void dsm_engine_defaults(dsm_engine_options *o)
 {
-    *o = (dsm_engine_options){.chunk = 256, .cache_type = "f32"};
+    *o = (dsm_engine_options){.chunk = 512, .cache_type = "f32"};
 }
 
 /* The tokenizer's own end of text counts even where the configuration forgot it. */
