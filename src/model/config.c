@@ -113,11 +113,11 @@ static dsm_status check_sizes(const size_rule *rules, size_t n, const char *what
 static dsm_status check_latents(const dsm_model_config *c, const char *what, dsm_err *err)
 {
     const size_rule rules[] = {
-        {"kv_lora_rank", c->kv_lora_rank, 1, SIZE_LIMIT},
-        {"q_lora_rank", c->q_lora_rank, 0, SIZE_LIMIT},
-        {"qk_nope_head_dim", c->qk_nope_head_dim, 1, 32768},
-        {"qk_rope_head_dim", c->qk_rope_head_dim, 1, 32768},
-        {"v_head_dim", c->v_head_dim, 1, 65536},
+        {"kv_lora_rank", c->kv_lora_rank, 1, 65536},
+        {"q_lora_rank", c->q_lora_rank, 0, 65536},
+        {"qk_nope_head_dim", c->qk_nope_head_dim, 1, 16384},
+        {"qk_rope_head_dim", c->qk_rope_head_dim, 1, 16384},
+        {"v_head_dim", c->v_head_dim, 1, 16384},
         {"head_dim", c->head_dim, c->qk_nope_head_dim + c->qk_rope_head_dim,
          c->qk_nope_head_dim + c->qk_rope_head_dim},
         {"num_key_value_heads", c->num_key_value_heads, c->num_attention_heads,

@@ -15,7 +15,7 @@ static void build(const dsm_model_config *c)
     dsm_model *m;
     int64_t experts = c->n_routed_experts > 0 ? c->n_routed_experts : 1;
     if (c->num_hidden_layers > 64 || experts > 256 || c->vocab_size > 1 << 20) return;
-    if (c->hidden_size > 1 << 16) return;
+    if (c->hidden_size > 1 << 16 || c->num_attention_heads > 1 << 12) return;
     if (dsm_model_create(&m, c, 0, &err) != DSM_OK) {
         FUZZ_ASSERT(err.msg[0]);
         return;
