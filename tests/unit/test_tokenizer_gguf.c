@@ -243,7 +243,7 @@ static size_t merge_plainly(const piece *pieces, int n_pieces, const char *text,
         float score = 0;
         char joined[64];
         for (size_t i = 0; i + 1 < n; i++) {
-            snprintf(joined, sizeof joined, "%s%s", symbols[i], symbols[i + 1]);
+            snprintf(joined, sizeof joined, "%.31s%.31s", symbols[i], symbols[i + 1]);
             for (int p = WORDS; p < n_pieces; p++)
                 if (strcmp(pieces[p].text, joined) == 0 && (best == n || pieces[p].score > score)) {
                     best = i;
@@ -251,7 +251,7 @@ static size_t merge_plainly(const piece *pieces, int n_pieces, const char *text,
                 }
         }
         if (best == n) break;
-        snprintf(joined, sizeof joined, "%s%s", symbols[best], symbols[best + 1]);
+        snprintf(joined, sizeof joined, "%.31s%.31s", symbols[best], symbols[best + 1]);
         snprintf(symbols[best], sizeof symbols[best], "%.31s", joined);
         memmove(symbols[best + 1], symbols[best + 2], (n - best - 2) * sizeof symbols[0]);
         n--;
