@@ -167,9 +167,11 @@ dsm_status dsm_gguf_begin(dsm_gguf_writer *w, const char *path, const dsm_gguf_m
     dsm_status status = make_header(&header, path, meta, items, n, err);
     if (status == DSM_OK) status = dsm_file_begin(&w->file, path, err);
     if (status == DSM_OK) status = dsm_file_write(&w->file, header.data, header.len, err);
-    if (status != DSM_OK) dsm_gguf_abandon(w);
     dsm_buf_free(&header);
-    begin_item(w);
+    if (status == DSM_OK)
+        begin_item(w);
+    else
+        dsm_gguf_abandon(w);
     return status;
 }
 
