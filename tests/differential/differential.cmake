@@ -13,4 +13,7 @@ if(Python3_FOUND)
       --test $<TARGET_FILE:test_golden_template> --cache ${CMAKE_BINARY_DIR}/differential)
   set_tests_properties(differential.template PROPERTIES
     LABELS differential SKIP_RETURN_CODE 77 TIMEOUT 1200)
+  # One environment of Python for both: they must not make it at the same time.
+  set_tests_properties(differential.tokenizer differential.template PROPERTIES
+    RESOURCE_LOCK reference)
 endif()
