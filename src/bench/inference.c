@@ -7,6 +7,7 @@
  * counts. Prompts are held against the int8 dot's peak, single tokens against reading memory: bytes
  * of the weights that one token uses, as stored, per second. */
 #include "bench/ceilings.h"
+#include "bench/ranges.h"
 #include "core/clock.h"
 #include "core/rng.h"
 #include "dsmoe/bench.h"
@@ -43,18 +44,11 @@ typedef struct bench {
 
 static dsm_status check_options(const dsm_bench_infer_options *o, dsm_err *err)
 {
-    const struct {
-        const char *name;
-        int64_t value, high;
-    } rows[] = {{"prompt", o->prompt, 1 << 20},
-                {"gen", o->gen, 1 << 20},
-                {"chunk", o->chunk, 1 << 20},
-                {"runs", o->runs, MAX_RUNS}};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (rows[i].value < 1 || rows[i].value > rows[i].high)
-            return dsm_fail(err, DSM_EUSAGE, "--%s: found %lld, expected 1 to %lld", rows[i].name,
-                            (long long)rows[i].value, (long long)rows[i].high);
-    return DSM_OK;
+    const dsm_bench_range rows[] = {{"prompt", o->prompt, 1 << 20},
+                                    {"gen", o->gen, 1 << 20},
+                                    {"chunk", o->chunk, 1 << 20},
+                                    {"runs", o->runs, MAX_RUNS}};
+    return dsm_bench_check_ranges(rows, sizeof rows / sizeof *rows, err);
 }
 
 static dsm_status make_tokens(bench *b, dsm_err *err)

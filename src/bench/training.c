@@ -5,6 +5,7 @@
  * all memory, then `steps` timed ones. A step's time is wall time around the step alone. The figure
  * is the median; parts are means over the timed steps, "other" what no part claims. */
 #include "bench/ceilings.h"
+#include "bench/ranges.h"
 #include "core/clock.h"
 #include "core/rng.h"
 #include "dsmoe/bench.h"
@@ -37,18 +38,11 @@ typedef struct bench {
 
 static dsm_status check_options(const dsm_bench_train_options *o, dsm_err *err)
 {
-    const struct {
-        const char *name;
-        int64_t value, high;
-    } rows[] = {{"seq", o->seq_len, 1 << 20},
-                {"batch", o->sequences, 1 << 20},
-                {"micro", o->micro, o->sequences},
-                {"steps", o->steps, MAX_STEPS}};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (rows[i].value < 1 || rows[i].value > rows[i].high)
-            return dsm_fail(err, DSM_EUSAGE, "--%s: found %lld, expected 1 to %lld", rows[i].name,
-                            (long long)rows[i].value, (long long)rows[i].high);
-    return DSM_OK;
+    const dsm_bench_range rows[] = {{"seq", o->seq_len, 1 << 20},
+                                    {"batch", o->sequences, 1 << 20},
+                                    {"micro", o->micro, o->sequences},
+                                    {"steps", o->steps, MAX_STEPS}};
+    return dsm_bench_check_ranges(rows, sizeof rows / sizeof *rows, err);
 }
 
 static dsm_status open_model(bench *b, dsm_err *err)

@@ -11,7 +11,7 @@
 static dsm_status in_range(const dsm_opt *o, double x, dsm_err *err)
 {
     if ((o->low != 0 || o->high != 0) && !(x >= o->low && x <= o->high))
-        return dsm_fail(err, DSM_EUSAGE, "--%s: found %g, expected %g to %g", o->name, x, o->low,
+        return dsm_fail(err, DSM_EUSAGE, "--%s: found %.10g, expected %.10g to %.10g", o->name, x, o->low,
                         o->high);
     return DSM_OK;
 }
