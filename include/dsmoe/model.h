@@ -28,12 +28,12 @@ typedef struct dsm_make_options {
     uint64_t seed;
     int n_threads;                  /* 0: all cores */
     unsigned cpu_flags;             /* dsm_runtime_cpu_flags() */
-    dsm_model_progress_fn progress; /* of a GGUF file; may be NULL */
+    dsm_model_progress_fn progress; /* may be NULL */
     void *progress_arg;
 } dsm_make_options;
 
 /* Write a randomly initialised checkpoint, a function of config and seed alone. out_dir appears
- * when it is complete. A GGUF file is written tensor by tensor: the model is never in memory.
+ * when it is complete. It is written tensor by tensor: the model is never in memory.
  * Errors: those of reading the config, a tokenizer larger than the model's vocabulary. */
 dsm_status dsm_model_make(const dsm_make_options *o, dsm_err *err);
 
@@ -43,7 +43,7 @@ typedef struct dsm_convert_options {
     uint64_t shard_bytes;           /* largest weight file of a folder; 0: 4 GiB */
     int n_threads;                  /* 0: all cores */
     unsigned cpu_flags;             /* dsm_runtime_cpu_flags() */
-    dsm_model_progress_fn progress; /* to a GGUF file; may be NULL */
+    dsm_model_progress_fn progress; /* may be NULL */
     void *progress_arg;
 } dsm_convert_options;
 

@@ -199,15 +199,21 @@ static dsm_status already_there(const char *path, dsm_err *err)
                     path);
 }
 
-dsm_status dsm_folder_begin(dsm_folder_writer *w, const char *path, dsm_err *err)
+/* "a/b" of "a/b/". */
+static char *without_slashes(const char *path)
 {
-    memset(w, 0, sizeof *w);
     size_t n = strlen(path);
     while (n > 1 && path[n - 1] == '/')
         n--;
+    return strndup(path, n);
+}
+
+dsm_status dsm_folder_begin(dsm_folder_writer *w, const char *path, dsm_err *err)
+{
+    memset(w, 0, sizeof *w);
     dsm_buf name = {0};
-    dsm_buf_fmt(&name, "%.*s.%ld.tmp", (int)n, path, (long)getpid());
-    w->path = strndup(path, n);
+    w->path = without_slashes(path);
+    dsm_buf_fmt(&name, "%s.%ld.tmp", w->path ? w->path : path, (long)getpid());
     if (name.failed || !w->path) {
         dsm_buf_free(&name);
         dsm_folder_abandon(w);
@@ -311,13 +317,13 @@ static pid_t owner_of(const char *entry, const char *name)
     return pid > 0 && pid <= INT_MAX && strcmp(end, ".tmp") == 0 ? (pid_t)pid : 0;
 }
 
-void dsm_fs_remove_stale(const char *path)
+static void remove_stale(const char *path)
 {
-    const char *slash = strrchr(path, '/');
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     char *parent = parent_of(path);
     DIR *d = parent ? opendir(parent) : NULL;
     for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
-        pid_t pid = owner_of(e->d_name, slash ? slash + 1 : path);
+        pid_t pid = owner_of(e->d_name, name);
         char *stale =
             pid > 0 && kill(pid, 0) != 0 && errno == ESRCH ? dsm_fs_join(parent, e->d_name) : NULL;
         if (stale) (void)dsm_fs_remove_tree(stale, NULL);
@@ -325,6 +331,13 @@ void dsm_fs_remove_stale(const char *path)
     }
     if (d) closedir(d);
     free(parent);
+}
+
+void dsm_fs_remove_stale(const char *path)
+{
+    char *plain = without_slashes(path);
+    if (plain) remove_stale(plain);
+    free(plain);
 }
 
 dsm_status dsm_lock_take(dsm_lock *l, const char *path, dsm_err *err)

@@ -136,12 +136,13 @@ static dsm_status check(const dsm_weights *w, const dsm_model *m, const char *wh
 
 /* --- the values ------------------------------------------------------------------------------- */
 
-/* Blocks are read byte by byte, plain values through pointers to them. */
-static bool usable_in_place(const dsm_st_tensor *t)
+/* Blocks are read byte by byte, plain values through pointers to them; who reads values once,
+ * later, does without the pointers. */
+static bool usable_in_place(const dsm_bound *b, const dsm_st_tensor *t)
 {
-    bool plain = dsm_dtype_block(t->dtype) == 1;
+    bool by_byte = dsm_dtype_block(t->dtype) > 1 || b->later;
     return (t->dtype == DSM_REAL_DTYPE || t->dtype != DSM_F64) &&
-           (!plain || (uintptr_t)t->data % dsm_dtype_size(t->dtype) == 0);
+           (by_byte || (uintptr_t)t->data % dsm_dtype_size(t->dtype) == 0);
 }
 
 /* A hash table's entries choose experts, so they must be experts. */
@@ -158,14 +159,16 @@ static dsm_status take_table(const dsm_model *m, dsm_param *p, const dsm_st_tens
     return DSM_OK;
 }
 
-/* Memory for the values of parameter i that cannot stay in the file. */
+/* Memory for the values of parameter i that cannot stay in the file; none, later. */
 static dsm_status take_copy(void **memory, dsm_bound *b, dsm_model *m, int64_t i, dsm_dtype dtype,
                             const char *what, dsm_err *err)
 {
     dsm_param *p = &m->params[i];
+    p->mat = (dsm_mat){NULL, dtype, p->rows, p->cols};
+    if (b->later) return DSM_OK;
     *memory = b->copies[i] = malloc((size_t)(p->rows * p->cols) * dsm_dtype_size(dtype));
     if (!*memory) return dsm_fail(err, DSM_ENOMEM, "%s: %s: out of memory", what, p->name);
-    p->mat = (dsm_mat){*memory, dtype, p->rows, p->cols};
+    p->mat.data = *memory;
     return DSM_OK;
 }
 
@@ -179,11 +182,11 @@ static dsm_status take_fp8(dsm_bound *b, dsm_model *m, int64_t i, const dsm_sour
         dsm_source_dequantise(s, &m->config, (dsm_real *)(void *)memory, 0, p->rows);
         return DSM_OK;
     }
-    void *copy;
+    void *copy = NULL;
     dsm_real *row = malloc((size_t)p->cols * sizeof *row);
     dsm_status status = row ? take_copy(&copy, b, m, i, DSM_BF16, what, err)
                             : dsm_fail(err, DSM_ENOMEM, "%s: %s: out of memory", what, p->name);
-    for (int64_t r = 0; status == DSM_OK && r < p->rows; r++) {
+    for (int64_t r = 0; status == DSM_OK && copy && r < p->rows; r++) {
         dsm_source_dequantise(s, &m->config, row, r, 1);
         dsm_dtype_store((uint16_t *)copy + r * p->cols, DSM_BF16, row, p->cols);
     }
@@ -200,12 +203,12 @@ static dsm_status take(dsm_bound *b, dsm_model *m, int64_t i, const char *what, 
     if (p->mat.dtype == DSM_I32) return take_table(m, p, t, what, err);
     if (t->dtype == DSM_F8_E4M3) return take_fp8(b, m, i, &s, what, err);
     void *memory = (void *)(uintptr_t)p->mat.data;
-    if (!memory && usable_in_place(t)) {
+    if (!memory && usable_in_place(b, t)) {
         p->mat = (dsm_mat){t->data, t->dtype, p->rows, p->cols};
         return DSM_OK;
     }
     if (!memory) DSM_TRY(take_copy(&memory, b, m, i, DSM_REAL_DTYPE, what, err));
-    dsm_dtype_load(memory, t->data, t->dtype, p->rows * p->cols);
+    if (memory) dsm_dtype_load(memory, t->data, t->dtype, p->rows * p->cols);
     return DSM_OK;
 }
 
@@ -217,7 +220,24 @@ dsm_status dsm_bind(dsm_bound *b, dsm_model *m, const char *what, dsm_err *err)
     b->n_copies = m->n_params;
     for (int64_t i = 0; i < m->n_params; i++)
         DSM_TRY(take(b, m, i, what, err));
-    return dsm_model_bind(m, err);
+    return b->later ? DSM_OK : dsm_model_bind(m, err);
+}
+
+bool dsm_bound_is_made(const dsm_param *p)
+{
+    return !p->mat.data;
+}
+
+dsm_mat dsm_bound_values(const dsm_model *m, const dsm_param *p, dsm_real *room)
+{
+    dsm_source s;
+    if (p->mat.data) return p->mat;
+    dsm_source_find(&s, dsm_bound_weights(m), &m->config, p);
+    if (s.tensor.dtype == DSM_F8_E4M3)
+        dsm_source_dequantise(&s, &m->config, room, 0, p->rows);
+    else
+        dsm_dtype_load(room, s.tensor.data, s.tensor.dtype, p->rows * p->cols);
+    return (dsm_mat){room, DSM_REAL_DTYPE, p->rows, p->cols};
 }
 
 const dsm_weights *dsm_bound_weights(const dsm_model *m)

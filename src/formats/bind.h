@@ -12,6 +12,7 @@ typedef struct dsm_bound {
     dsm_weights *weights;
     void **copies; /* (n_copies), entries may be NULL */
     int64_t n_copies;
+    bool later; /* nothing is copied but routing state; see dsm_bound_values */
 } dsm_bound;
 
 /* Give every parameter of m its values from b->weights: copied, as dsm_real, where the parameter
@@ -19,6 +20,13 @@ typedef struct dsm_bound {
  * a float type, and nothing else may be; DSM_ESHAPE lists what is missing, unknown or misshapen
  * (the first few, and how many). `what` names the checkpoint. */
 dsm_status dsm_bind(dsm_bound *b, dsm_model *m, const char *what, dsm_err *err);
+
+/* The values of parameter p of a model that was bound with `later`: where they lie in the file,
+ * with no alignment promise, or as numbers in room (rows · cols), which is needed if
+ * dsm_bound_is_made.
+ */
+bool dsm_bound_is_made(const dsm_param *p);
+dsm_mat dsm_bound_values(const dsm_model *m, const dsm_param *p, dsm_real *room);
 
 /* The files a model opened for inference points into; NULL for one with values of its own. */
 const dsm_weights *dsm_bound_weights(const dsm_model *m);

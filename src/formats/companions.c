@@ -46,14 +46,14 @@ dsm_status dsm_checkpoint_copy_tokenizer(const char *to_dir, const char *from_di
 
 /* --- ends of a text --------------------------------------------------------------------------- */
 
-/* One entry of eos_token_id. */
+/* One entry of eos_token_id; config.json may say none with -1. */
 static dsm_status add_eos(int32_t *ids, int max, int *n, const json_t *v, const char *path,
                           dsm_err *err)
 {
-    json_int_t id = json_is_integer(v) ? json_integer_value(v) : -1;
-    if (id < 0 || id > INT32_MAX)
+    json_int_t id = json_is_integer(v) ? json_integer_value(v) : -2;
+    if (id < -1 || id > INT32_MAX)
         return dsm_fail(err, DSM_EFORMAT, "%s: eos_token_id: expected token ids", path);
-    if (*n < max) ids[(*n)++] = (int32_t)id;
+    if (id >= 0 && *n < max) ids[(*n)++] = (int32_t)id;
     return DSM_OK;
 }
 
@@ -96,13 +96,20 @@ static dsm_status read_gguf_eos(int32_t *ids, int max, int *n, const char *path,
     return status;
 }
 
-static dsm_status read_dir_eos(int32_t *ids, int max, int *n, const char *dir, dsm_err *err)
+static dsm_status read_file_eos(int32_t *ids, int max, int *n, const char *dir, const char *name,
+                                dsm_err *err)
 {
-    char *path = dsm_fs_join(dir, "generation_config.json");
+    char *path = dsm_fs_join(dir, name);
     if (!path) return no_memory(dir, err);
     dsm_status status = dsm_fs_exists(path) ? read_eos(ids, max, n, path, err) : DSM_OK;
     free(path);
     return status;
+}
+
+static dsm_status read_dir_eos(int32_t *ids, int max, int *n, const char *dir, dsm_err *err)
+{
+    DSM_TRY(read_file_eos(ids, max, n, dir, "generation_config.json", err));
+    return *n > 0 ? DSM_OK : read_file_eos(ids, max, n, dir, "config.json", err);
 }
 
 dsm_status dsm_checkpoint_eos(int32_t *ids, int max, int *n, const char *dir,
@@ -113,6 +120,48 @@ dsm_status dsm_checkpoint_eos(int32_t *ids, int max, int *n, const char *dir,
                                                     : read_dir_eos(ids, max, n, dir, err);
     if (status == DSM_OK && *n == 0 && c->eos_token_id >= 0 && max > 0)
         ids[(*n)++] = (int32_t)c->eos_token_id;
+    return status;
+}
+
+/* --- generation_config.json ------------------------------------------------------------------ */
+
+static void set_id(json_t *o, const char *key, int64_t id)
+{
+    if (id >= 0) json_object_set_new(o, key, json_integer(id));
+}
+
+/* A number, or a list of several. */
+static void set_ends(json_t *o, const int32_t *ends, int n)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < n; i++)
+        json_array_append_new(list, json_integer(ends[i]));
+    if (n == 1)
+        set_id(o, "eos_token_id", ends[0]);
+    else if (n > 1)
+        json_object_set(o, "eos_token_id", list);
+    json_decref(list);
+}
+
+static dsm_status write_generation(const char *path, const dsm_model_config *c, const int32_t *ends,
+                                   int n, dsm_err *err)
+{
+    if (dsm_fs_exists(path)) return DSM_OK;
+    json_t *o = json_pack("{s:b}", "_from_model_config", 1);
+    set_id(o, "bos_token_id", c->bos_token_id);
+    set_ends(o, ends, n);
+    set_id(o, "pad_token_id", c->pad_token_id);
+    dsm_status status = o ? dsm_json_write(o, path, err) : no_memory(path, err);
+    json_decref(o);
+    return status;
+}
+
+dsm_status dsm_checkpoint_write_generation(const char *dir, const dsm_model_config *c,
+                                           const int32_t *ends, int n, dsm_err *err)
+{
+    char *path = dsm_fs_join(dir, "generation_config.json");
+    dsm_status status = path ? write_generation(path, c, ends, n, err) : no_memory(dir, err);
+    free(path);
     return status;
 }
 

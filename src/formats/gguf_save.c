@@ -61,7 +61,7 @@ typedef struct piece {
 
 typedef struct plan {
     const dsm_model *m;
-    const dsm_gguf_save_options *o;
+    const dsm_save_options *o;
     dsm_gguf_item *items; /* (n) */
     piece *pieces;        /* (n) */
     char *names;          /* (n) of DSM_GGUF_NAME_MAX + 1 */
@@ -259,15 +259,6 @@ static unit unit_of(const rows_job *j)
 
 /* --- the data --------------------------------------------------------------------------------- */
 
-static dsm_status tell(plan *p, uint64_t bytes, const char *path, dsm_err *err)
-{
-    const dsm_gguf_save_options *o = p->o;
-    p->done += bytes;
-    if (!o->progress || o->progress(o->progress_arg, (double)p->done, (double)p->total))
-        return DSM_OK;
-    return dsm_fail(err, DSM_EINTERRUPTED, "%s: stopped, nothing was written", path);
-}
-
 static dsm_status write_rows(plan *p, dsm_gguf_writer *w, rows_job *j, dsm_err *err)
 {
     unit u = unit_of(j);
@@ -283,17 +274,11 @@ static dsm_status write_rows(plan *p, dsm_gguf_writer *w, rows_job *j, dsm_err *
         int64_t n = u.n - j->begin < most ? u.n - j->begin : most;
         dsm_pool_run(j->exec->pool, n, u.convert, j);
         status = dsm_gguf_write(w, j->out, (size_t)n * u.bytes, err);
-        if (status == DSM_OK) status = tell(p, (uint64_t)n * u.bytes, path, err);
+        p->done += (uint64_t)n * u.bytes;
+        if (status == DSM_OK) status = dsm_save_tell(p->o, p->done, p->total, path, err);
     }
     free(j->out);
     return status;
-}
-
-static dsm_status fetch(const plan *p, dsm_mat *values, const dsm_param *q, dsm_err *err)
-{
-    if (p->o->values) return p->o->values(p->o->values_arg, values, q, err);
-    *values = q->mat;
-    return DSM_OK;
 }
 
 static dsm_status write_tensor(plan *p, dsm_gguf_writer *w, int64_t i, dsm_err *err)
@@ -303,7 +288,7 @@ static dsm_status write_tensor(plan *p, dsm_gguf_writer *w, int64_t i, dsm_err *
         const dsm_param *q = &p->m->params[made->first + e * made->stride];
         rows_job j = {
             .exec = p->o->exec, .c = &p->m->config, .item = &p->items[i], .form = made->form};
-        DSM_TRY(fetch(p, &j.from, q, err));
+        DSM_TRY(dsm_save_fetch(p->o, &j.from, q, err));
         if (q->ndim == 1) { /* a row per value, so that those of heads can move */
             j.from.rows = q->cols;
             j.from.cols = 1;
@@ -313,10 +298,10 @@ static dsm_status write_tensor(plan *p, dsm_gguf_writer *w, int64_t i, dsm_err *
     return DSM_OK;
 }
 
-static dsm_status write_file(plan *p, const char *path, dsm_err *err)
+static dsm_status write_file(plan *p, const char *path, const dsm_gguf_meta *meta, dsm_err *err)
 {
     dsm_gguf_writer w;
-    DSM_TRY(dsm_gguf_begin(&w, path, p->o->meta, p->items, p->n, err));
+    DSM_TRY(dsm_gguf_begin(&w, path, meta, p->items, p->n, err));
     for (int64_t i = 0; i < p->n; i++) {
         dsm_status status = write_tensor(p, &w, i, err);
         if (status != DSM_OK) {
@@ -327,12 +312,12 @@ static dsm_status write_file(plan *p, const char *path, dsm_err *err)
     return dsm_gguf_commit(&w, err);
 }
 
-dsm_status dsm_gguf_save(const dsm_model *m, const char *path, const dsm_gguf_save_options *o,
-                         dsm_err *err)
+dsm_status dsm_gguf_save(const dsm_model *m, const char *path, const dsm_gguf_meta *meta,
+                         const dsm_save_options *o, dsm_err *err)
 {
     plan p = {.m = m, .o = o};
     dsm_status status = make_plan(&p, err);
-    if (status == DSM_OK) status = write_file(&p, path, err);
+    if (status == DSM_OK) status = write_file(&p, path, meta, err);
     free_plan(&p);
     return status;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* safetensors, read and written.
+/* safetensors, read.
  *
  *   u64 N, little endian | N bytes of JSON | data
  *   JSON: name -> {"dtype", "shape": [..], "data_offsets": [begin, end)}, "__metadata__": text ->
@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER_MAX = 100000000, LENGTH_BYTES = 8, CONVERT_CHUNK = 1 << 14 /* whole blocks */ };
+enum { HEADER_MAX = 100000000, LENGTH_BYTES = 8 };
 
 /* Every kind the format names; ours is the dtype we compute with, DSM_N_DTYPES for the others. */
 static const struct kind {
@@ -41,14 +41,14 @@ static const struct kind *kind_of_name(const char *name)
     return NULL;
 }
 
-static const struct kind *kind_of_dtype(dsm_dtype t)
+const char *dsm_st_dtype_name(dsm_dtype t)
 {
-    for (int i = 0; i < N_KINDS; i++)
-        if (kinds[i].ours == t) return &kinds[i];
+    for (int i = 0; i < N_KINDS && t != DSM_N_DTYPES; i++)
+        if (kinds[i].ours == t) return kinds[i].name;
     return NULL;
 }
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* --- the file --------------------------------------------------------------------------------- */
 
 struct dsm_st_file {
     dsm_map map;             /* zeroed when the bytes are borrowed */
@@ -340,124 +340,4 @@ const dsm_st_tensor *dsm_st_find(const dsm_st_file *f, const char *name)
 const char *dsm_st_metadata(const dsm_st_file *f, const char *key)
 {
     return json_string_value(json_object_get(json_object_get(f->header, "__metadata__"), key));
-}
-
-/* --- writing ---------------------------------------------------------------------------------- */
-
-static int64_t elements_of(const dsm_st_item *t)
-{
-    int64_t n = 1;
-    for (int i = 0; i < t->ndim; i++)
-        n *= t->shape[i];
-    return n;
-}
-
-static int by_alignment(const void *a, const void *b)
-{
-    const dsm_st_item *const *x = a, *const *y = b;
-    size_t sx = dsm_dtype_size((*x)->to), sy = dsm_dtype_size((*y)->to);
-    if (sx != sy) return sx > sy ? -1 : 1;
-    return strcmp((*x)->name, (*y)->name);
-}
-
-static json_t *describe(const dsm_st_item *t, uint64_t begin, uint64_t end)
-{
-    json_t *shape = json_array();
-    for (int i = 0; i < t->ndim; i++)
-        json_array_append_new(shape, json_integer(t->shape[i]));
-    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", kind_of_dtype(t->to)->name, "shape", shape,
-                     "data_offsets", (json_int_t)begin, (json_int_t)end);
-}
-
-static json_t *describe_metadata(const char *const *pairs)
-{
-    json_t *o = json_pack("{s:s}", "format", "pt");
-    for (; pairs && pairs[0]; pairs += 2)
-        json_object_set_new(o, pairs[0], json_string(pairs[1]));
-    return o;
-}
-
-/* Length, JSON and the spaces that align the data to 8 bytes. */
-static dsm_status make_header(dsm_buf *out, const dsm_st_item *const *items, int64_t n,
-                              const char *const *metadata, const char *path, dsm_err *err)
-{
-    json_t *header = json_object();
-    int bad = json_object_set_new(header, "__metadata__", describe_metadata(metadata));
-    uint64_t at = 0;
-    for (int64_t i = 0; i < n; i++) {
-        uint64_t end = at + dsm_dtype_bytes(items[i]->to, elements_of(items[i]));
-        bad |= json_object_set_new(header, items[i]->name, describe(items[i], at, end));
-        at = end;
-    }
-    char *text = bad ? NULL : json_dumps(header, JSON_COMPACT);
-    json_decref(header);
-    if (!text) return dsm_fail(err, DSM_ENOMEM, "%s: cannot format the header", path);
-    size_t len = strlen(text), padded = (len + 7) / 8 * 8;
-    for (int i = 0; i < LENGTH_BYTES; i++)
-        dsm_buf_add(out, &(unsigned char){(unsigned char)((uint64_t)padded >> (8 * i))}, 1);
-    dsm_buf_add(out, text, len);
-    dsm_buf_add(out, "       ", padded - len);
-    free(text);
-    return dsm_buf_check(out, path, err);
-}
-
-/* Stream one tensor, converted through dsm_real a chunk at a time. */
-static dsm_status write_data(dsm_file_writer *w, const dsm_st_item *t, dsm_err *err)
-{
-    int64_t n = elements_of(t);
-    const unsigned char *from = t->data;
-    if (t->from == t->to) return dsm_file_write(w, from, dsm_dtype_bytes(t->from, n), err);
-    dsm_real values[CONVERT_CHUNK];
-    unsigned char stored[CONVERT_CHUNK * sizeof(double)];
-    for (int64_t i = 0; i < n; i += CONVERT_CHUNK) {
-        int64_t m = n - i < CONVERT_CHUNK ? n - i : CONVERT_CHUNK;
-        dsm_dtype_load(values, from + dsm_dtype_bytes(t->from, i), t->from, m);
-        dsm_dtype_store(stored, t->to, values, m);
-        DSM_TRY(dsm_file_write(w, stored, dsm_dtype_bytes(t->to, m), err));
-    }
-    return DSM_OK;
-}
-
-/* The format has no blocks: quantised weights live in GGUF files. */
-static dsm_status check_kinds(const char *path, const dsm_st_item *items, int64_t n, dsm_err *err)
-{
-    for (int64_t i = 0; i < n; i++)
-        if (!kind_of_dtype(items[i].to))
-            return dsm_fail(err, DSM_EUSAGE,
-                            "%s: found %s for %s, expected f32, bf16 or f16; quantised weights go "
-                            "into a .gguf file",
-                            path, dsm_dtype_name(items[i].to), items[i].name);
-    return DSM_OK;
-}
-
-static dsm_status write_file(const char *path, const dsm_buf *header,
-                             const dsm_st_item *const *items, int64_t n, dsm_err *err)
-{
-    dsm_file_writer w;
-    DSM_TRY(dsm_file_begin(&w, path, err));
-    dsm_status status = dsm_file_write(&w, header->data, header->len, err);
-    for (int64_t i = 0; i < n && status == DSM_OK; i++)
-        status = write_data(&w, items[i], err);
-    if (status != DSM_OK) {
-        dsm_file_abandon(&w);
-        return status;
-    }
-    return dsm_file_commit(&w, err);
-}
-
-dsm_status dsm_st_write(const char *path, const dsm_st_item *items, int64_t n,
-                        const char *const *metadata, dsm_err *err)
-{
-    DSM_TRY(check_kinds(path, items, n, err));
-    const dsm_st_item **order = calloc((size_t)n + 1, sizeof *order);
-    if (!order) return dsm_fail(err, DSM_ENOMEM, "%s: out of memory", path);
-    for (int64_t i = 0; i < n; i++)
-        order[i] = &items[i];
-    qsort(order, (size_t)n, sizeof *order, by_alignment);
-    dsm_buf header = {0};
-    dsm_status status = make_header(&header, order, n, metadata, path, err);
-    if (status == DSM_OK) status = write_file(path, &header, order, n, err);
-    dsm_buf_free(&header);
-    free(order);
-    return status;
 }

@@ -4,6 +4,7 @@
 
 #include "core/fs.h"
 #include "dsmoe/tokenizer.h"
+#include "formats/bind.h"
 #include "formats/checkpoint.h"
 #include "formats/gguf_config.h"
 #include "formats/gguf_save.h"
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint64_t default_shard = (uint64_t)4 << 30;
+enum { MAX_ENDS = 8 }; /* ids that end a text */
 
 /* Kernels and threads for one job. The struct must not move. */
 typedef struct workers {
@@ -36,6 +37,24 @@ static dsm_status folder_dtype(const char *dst, dsm_dtype dtype, dsm_err *err)
                     dst, dsm_dtype_name(dtype));
 }
 
+/* --- values ----------------------------------------------------------------------------------- */
+
+/* Room for the values of one parameter, which the next one's replace. */
+typedef struct room {
+    dsm_real *values;
+    int64_t capacity;
+} room;
+
+static dsm_status make_room(room *r, const dsm_param *p, dsm_err *err)
+{
+    int64_t n = p->rows * p->cols;
+    if (n <= r->capacity) return DSM_OK;
+    free(r->values);
+    r->values = malloc((size_t)n * sizeof *r->values);
+    r->capacity = r->values ? n : 0;
+    return r->values ? DSM_OK : dsm_fail(err, DSM_ENOMEM, "%s: out of memory", p->name);
+}
+
 /* --- folders ---------------------------------------------------------------------------------- */
 
 /* Fills a new folder. */
@@ -54,18 +73,19 @@ static dsm_status make_folder(const char *dir, fill_fn fill, void *arg, dsm_err 
 
 /* --- GGUF files ------------------------------------------------------------------------------- */
 
-/* The ids beyond EOS that end a text, as the end of a turn. */
+/* The ids beyond EOS that end a text, as the ends of a turn and of a message. */
 static dsm_status put_ends(dsm_gguf_meta *meta, const dsm_model_config *c, const dsm_tokenizer *t,
                            const char *from, dsm_err *err)
 {
-    int32_t ids[8];
-    int n;
-    DSM_TRY(dsm_checkpoint_eos(ids, 8, &n, from, c, err));
-    for (int i = 0; i < n; i++)
-        if (ids[i] != dsm_tokenizer_eos(t) && ids[i] < c->vocab_size) {
-            dsm_gguf_put_u32(meta, "tokenizer.ggml.eot_token_id", (uint32_t)ids[i]);
-            break;
-        }
+    static const char *const keys[] = {"tokenizer.ggml.eot_token_id",
+                                       "tokenizer.ggml.eom_token_id"};
+    enum { N_KEYS = sizeof keys / sizeof *keys };
+    int32_t ids[MAX_ENDS];
+    int n, put = 0;
+    DSM_TRY(dsm_checkpoint_eos(ids, MAX_ENDS, &n, from, c, err));
+    for (int i = 0; i < n && put < N_KEYS; i++)
+        if (ids[i] != dsm_tokenizer_eos(t) && ids[i] < c->vocab_size)
+            dsm_gguf_put_u32(meta, keys[put++], (uint32_t)ids[i]);
     return DSM_OK;
 }
 
@@ -140,11 +160,9 @@ static dsm_status take_tokenizer(dsm_model_config *c, const char *dir, dsm_err *
 /* A model to be made. */
 typedef struct maker {
     const dsm_make_options *o;
-    dsm_model_config config;
-    dsm_dtype dtype;
-    const dsm_exec *exec;
-    dsm_real *values; /* of the parameter being written to a GGUF file */
-    int64_t capacity; /* of values */
+    dsm_model *m; /* without values */
+    dsm_save_options save;
+    room room;
 } maker;
 
 static dsm_status write_tokenizer(const char *dir, const char *from, dsm_err *err)
@@ -157,81 +175,65 @@ static dsm_status write_tokenizer(const char *dir, const char *from, dsm_err *er
     return status;
 }
 
-static dsm_status fill_random(const char *dir, void *arg, dsm_err *err)
-{
-    maker *k = arg;
-    dsm_model *m;
-    DSM_TRY(dsm_model_create(&m, &k->config, DSM_MODEL_VALUES, err));
-    dsm_model_init_random(m, k->exec, k->o->seed);
-    dsm_status status = dsm_checkpoint_write(m, dir, k->dtype, err);
-    dsm_model_free(m);
-    if (status == DSM_OK && k->o->tokenizer) status = write_tokenizer(dir, k->o->tokenizer, err);
-    return status;
-}
-
-/* Random values of one parameter, which the next one's replace. */
+/* Random values of one parameter. */
 static dsm_status random_values(void *arg, dsm_mat *values, const dsm_param *p, dsm_err *err)
 {
     maker *k = arg;
-    int64_t n = p->rows * p->cols;
     *values = p->mat;
     if (p->offset < 0) return DSM_OK; /* state, as the model was created with */
-    if (n > k->capacity) {
-        free(k->values);
-        k->values = malloc((size_t)n * sizeof *k->values);
-        k->capacity = k->values ? n : 0;
-        if (!k->values) return dsm_fail(err, DSM_ENOMEM, "%s: out of memory", p->name);
-    }
-    dsm_param_init_random(k->values, p, k->exec, k->config.initializer_range, k->o->seed);
-    *values = (dsm_mat){k->values, DSM_REAL_DTYPE, p->rows, p->cols};
+    DSM_TRY(make_room(&k->room, p, err));
+    dsm_param_init_random(k->room.values, p, k->save.exec, k->m->config.initializer_range,
+                          k->o->seed);
+    *values = (dsm_mat){k->room.values, DSM_REAL_DTYPE, p->rows, p->cols};
     return DSM_OK;
 }
 
-static dsm_status save_random(maker *k, const dsm_gguf_meta *meta, dsm_err *err)
+static dsm_status fill_random(const char *dir, void *arg, dsm_err *err)
 {
-    const dsm_gguf_save_options options = {.exec = k->exec,
-                                           .meta = meta,
-                                           .dtype = k->dtype,
-                                           .values = random_values,
-                                           .values_arg = k,
-                                           .progress = k->o->progress,
-                                           .progress_arg = k->o->progress_arg};
-    dsm_model *m;
-    DSM_TRY(dsm_model_create(&m, &k->config, 0, err));
-    dsm_status status = dsm_gguf_save(m, k->o->out_dir, &options, err);
-    dsm_model_free(m);
-    free(k->values);
-    return status;
+    const maker *k = arg;
+    if (k->o->tokenizer) DSM_TRY(write_tokenizer(dir, k->o->tokenizer, err));
+    return dsm_checkpoint_save(k->m, dir, 0, &k->save, err);
 }
 
-static dsm_status make_gguf(maker *k, dsm_err *err)
+static dsm_status make_gguf(const maker *k, dsm_err *err)
 {
     dsm_gguf_meta meta = {0};
-    DSM_TRY(check_new(k->o->out_dir, err));
+    const char *path = k->o->out_dir;
+    DSM_TRY(check_new(path, err));
     dsm_status status =
-        put_metadata(&meta, &k->config, k->dtype, k->o->tokenizer, k->o->config, err);
-    if (status == DSM_OK) status = save_random(k, &meta, err);
+        put_metadata(&meta, &k->m->config, k->save.dtype, k->o->tokenizer, k->o->config, err);
+    if (status == DSM_OK) status = dsm_gguf_save(k->m, path, &meta, &k->save, err);
     dsm_gguf_meta_free(&meta);
     return status;
 }
 
-static dsm_status make_any(maker *k, dsm_err *err)
+static dsm_status make_model(maker *k, const dsm_model_config *c, dsm_err *err)
 {
-    if (is_gguf_name(k->o->out_dir)) return make_gguf(k, err);
-    DSM_TRY(folder_dtype(k->o->out_dir, k->dtype, err));
-    return make_folder(k->o->out_dir, fill_random, k, err);
+    bool folder = !is_gguf_name(k->o->out_dir);
+    if (folder) DSM_TRY(folder_dtype(k->o->out_dir, k->save.dtype, err));
+    DSM_TRY(dsm_model_create(&k->m, c, 0, err));
+    dsm_status status =
+        folder ? make_folder(k->o->out_dir, fill_random, k, err) : make_gguf(k, err);
+    dsm_model_free(k->m);
+    free(k->room.values);
+    return status;
 }
 
 dsm_status dsm_model_make(const dsm_make_options *o, dsm_err *err)
 {
     maker k = {.o = o};
+    dsm_model_config config;
     workers w;
-    DSM_TRY(dsm_dtype_parse(&k.dtype, o->dtype, err));
-    DSM_TRY(dsm_model_config_read(&k.config, o->config, err));
-    if (o->tokenizer) DSM_TRY(take_tokenizer(&k.config, o->tokenizer, err));
+    k.save = (dsm_save_options){.exec = &w.exec,
+                                .values = random_values,
+                                .values_arg = &k,
+                                .progress = o->progress,
+                                .progress_arg = o->progress_arg};
+    DSM_TRY(dsm_dtype_parse(&k.save.dtype, o->dtype, err));
+    DSM_TRY(dsm_model_config_read(&config, o->config, err));
+    if (o->tokenizer) DSM_TRY(take_tokenizer(&config, o->tokenizer, err));
     DSM_TRY(start_workers(&w, o->n_threads, o->cpu_flags, err));
-    k.exec = &w.exec;
-    dsm_status status = make_any(&k, err);
+    dsm_status status = make_model(&k, &config, err);
     dsm_exec_free(&w.exec);
     return status;
 }
@@ -241,17 +243,23 @@ dsm_status dsm_model_make(const dsm_make_options *o, dsm_err *err)
 /* A model to be converted. */
 typedef struct converter {
     const dsm_convert_options *o;
-    const dsm_model *m;
+    const dsm_model *m;    /* its values are for dsm_bound_values */
     const char *src, *dst; /* src: the folder or file itself */
-    dsm_dtype dtype;
-    bool keep; /* no dtype was asked for */
+    dsm_save_options save; /* keep: no dtype was asked for */
+    room room;
 } converter;
 
-/* Files of src that are not made from its weights or config. */
-static dsm_status copy_companions(const char *dst, const char *src, dsm_err *err)
+/* Values of one parameter as the source has them. */
+static dsm_status source_values(void *arg, dsm_mat *values, const dsm_param *p, dsm_err *err)
 {
-    if (dsm_tokenizer_exists(src)) DSM_TRY(write_tokenizer(dst, src, err));
-    if (dsm_checkpoint_is_gguf(src)) return DSM_OK;
+    converter *k = arg;
+    if (dsm_bound_is_made(p)) DSM_TRY(make_room(&k->room, p, err));
+    *values = dsm_bound_values(k->m, p, k->room.values);
+    return DSM_OK;
+}
+
+static dsm_status copy_generation(const char *dst, const char *src, dsm_err *err)
+{
     char *from = dsm_fs_join(src, "generation_config.json");
     char *to = dsm_fs_join(dst, "generation_config.json");
     dsm_status status = from && to ? DSM_OK : dsm_fail(err, DSM_ENOMEM, "%s: out of memory", src);
@@ -261,37 +269,33 @@ static dsm_status copy_companions(const char *dst, const char *src, dsm_err *err
     return status;
 }
 
+/* Files that are not made from the weights or the config of src. */
+static dsm_status write_companions(const char *dst, const char *src, const dsm_model_config *c,
+                                   dsm_err *err)
+{
+    int32_t ends[MAX_ENDS];
+    int n;
+    if (dsm_tokenizer_exists(src)) DSM_TRY(write_tokenizer(dst, src, err));
+    if (!dsm_checkpoint_is_gguf(src)) DSM_TRY(copy_generation(dst, src, err));
+    DSM_TRY(dsm_checkpoint_eos(ends, MAX_ENDS, &n, src, c, err));
+    return dsm_checkpoint_write_generation(dst, c, ends, n, err);
+}
+
 static dsm_status fill_converted(const char *dir, void *arg, dsm_err *err)
 {
     const converter *k = arg;
-    uint64_t shard = k->o->shard_bytes > 0 ? k->o->shard_bytes : default_shard;
-    DSM_TRY(dsm_checkpoint_write_shards(k->m, dir, k->dtype, shard, err));
-    return copy_companions(dir, k->src, err);
-}
-
-static dsm_status save_converted(const converter *k, const dsm_exec *exec, dsm_err *err)
-{
-    dsm_gguf_meta meta = {0};
-    const dsm_gguf_save_options options = {.exec = exec,
-                                           .meta = &meta,
-                                           .keep = k->keep,
-                                           .dtype = k->dtype,
-                                           .progress = k->o->progress,
-                                           .progress_arg = k->o->progress_arg};
-    const char *tokenizer = dsm_tokenizer_exists(k->src) ? k->src : NULL;
-    dsm_status status = put_metadata(&meta, &k->m->config, k->dtype, tokenizer, k->src, err);
-    if (status == DSM_OK) status = dsm_gguf_save(k->m, k->dst, &options, err);
-    dsm_gguf_meta_free(&meta);
-    return status;
+    DSM_TRY(write_companions(dir, k->src, &k->m->config, err));
+    return dsm_checkpoint_save(k->m, dir, k->o->shard_bytes, &k->save, err);
 }
 
 static dsm_status convert_to_gguf(const converter *k, dsm_err *err)
 {
-    workers w;
+    dsm_gguf_meta meta = {0};
+    const char *tokenizer = dsm_tokenizer_exists(k->src) ? k->src : NULL;
     DSM_TRY(check_new(k->dst, err));
-    DSM_TRY(start_workers(&w, k->o->n_threads, k->o->cpu_flags, err));
-    dsm_status status = save_converted(k, &w.exec, err);
-    dsm_exec_free(&w.exec);
+    dsm_status status = put_metadata(&meta, &k->m->config, k->save.dtype, tokenizer, k->src, err);
+    if (status == DSM_OK) status = dsm_gguf_save(k->m, k->dst, &meta, &k->save, err);
+    dsm_gguf_meta_free(&meta);
     return status;
 }
 
@@ -299,18 +303,24 @@ static dsm_status convert_to_gguf(const converter *k, dsm_err *err)
 static dsm_status choose_dtype(converter *k, dsm_err *err)
 {
     bool folder = !is_gguf_name(k->dst);
-    k->keep = !k->o->dtype;
-    k->dtype = k->m->embed.w.dtype;
-    if (k->o->dtype) DSM_TRY(dsm_dtype_parse(&k->dtype, k->o->dtype, err));
-    if (folder && k->keep && dsm_dtype_block(k->dtype) != 1) k->dtype = DSM_BF16;
-    return folder ? folder_dtype(k->dst, k->dtype, err) : DSM_OK;
+    k->save.keep = !k->o->dtype;
+    k->save.dtype = dsm_model_find(k->m, "model.embed_tokens.weight")->mat.dtype;
+    if (k->o->dtype) DSM_TRY(dsm_dtype_parse(&k->save.dtype, k->o->dtype, err));
+    if (folder && k->save.keep && dsm_dtype_block(k->save.dtype) != 1) k->save.dtype = DSM_BF16;
+    return folder ? folder_dtype(k->dst, k->save.dtype, err) : DSM_OK;
 }
 
 static dsm_status convert_any(converter *k, dsm_err *err)
 {
+    workers w;
     DSM_TRY(choose_dtype(k, err));
-    if (is_gguf_name(k->dst)) return convert_to_gguf(k, err);
-    return make_folder(k->dst, fill_converted, k, err);
+    DSM_TRY(start_workers(&w, k->o->n_threads, k->o->cpu_flags, err));
+    k->save.exec = &w.exec;
+    dsm_status status = is_gguf_name(k->dst) ? convert_to_gguf(k, err)
+                                             : make_folder(k->dst, fill_converted, k, err);
+    dsm_exec_free(&w.exec);
+    free(k->room.values);
+    return status;
 }
 
 dsm_status dsm_model_convert(const char *src, const char *dst, const dsm_convert_options *o,
@@ -318,8 +328,13 @@ dsm_status dsm_model_convert(const char *src, const char *dst, const dsm_convert
 {
     dsm_model *m;
     char *from;
-    DSM_TRY(dsm_checkpoint_open(&m, src, 0, &from, err));
-    dsm_status status = convert_any(&(converter){.o = o, .m = m, .src = from, .dst = dst}, err);
+    DSM_TRY(dsm_checkpoint_open(&m, src, DSM_MODEL_LATER, &from, err));
+    converter k = {.o = o, .m = m, .src = from, .dst = dst};
+    k.save = (dsm_save_options){.values = source_values,
+                                .values_arg = &k,
+                                .progress = o->progress,
+                                .progress_arg = o->progress_arg};
+    dsm_status status = convert_any(&k, err);
     dsm_model_free(m);
     free(from);
     return status;

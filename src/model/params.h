@@ -117,7 +117,9 @@ typedef struct dsm_model {
 
 enum {
     DSM_MODEL_VALUES = 1, /* allocate the flat values (zero) */
-    DSM_MODEL_GRADS = 2   /* and the flat gradients (zero); needs DSM_MODEL_VALUES */
+    DSM_MODEL_GRADS = 2,  /* and the flat gradients (zero); needs DSM_MODEL_VALUES */
+    DSM_MODEL_LATER = 4   /* of loaders: what would have to be copied stays in the file, and nothing
+                             is bound: for those who read each parameter once */
 };
 
 /* Build table and views for a config, which is checked first. Without DSM_MODEL_VALUES every

@@ -6,6 +6,8 @@
 
 #include "core/json.h"
 #include "core/log.h"
+#include "dsmoe/model.h"
+#include "formats/bind.h"
 #include "formats/checkpoint.h"
 #include "formats/safetensors.h"
 #include "kernels/kernels.h"
@@ -271,6 +273,38 @@ static void fp8_is_read_with_the_scale_of_each_block(void **state)
     close_folder();
 }
 
+/* Converting takes numbers straight from the blocks, never a copy of the model. */
+static void fp8_is_converted_tensor_by_tensor(void **state)
+{
+    (void)state;
+    dsm_err err;
+    dsm_model_config c = small_config();
+    open_folder(&c);
+    make_fp8(V_PROJ);
+    make_fp8("model.layers.1.mlp.experts.2.down_proj.weight");
+    set_blocks(f.dir);
+    dsm_model *later, *converted;
+    dsm_real room[256];
+    assert_ok(write_and_open(&later, DSM_MODEL_LATER, &err));
+    const dsm_param *p = dsm_model_find(later, V_PROJ);
+    assert_true(dsm_bound_is_made(p));
+    assert_int_equal(p->mat.dtype, DSM_BF16); /* as what it is run */
+    assert_true(dsm_bound_values(later, p, room).data == room);
+    assert_false(dsm_bound_is_made(dsm_model_find(later, "model.norm.weight")));
+    dsm_model_free(later);
+
+    char *out = test_make_dir(), *to = dsm_fs_join(out, "converted");
+    const dsm_convert_options o = {.dtype = "f32", .n_threads = 1};
+    assert_ok(dsm_model_convert(f.dir, to, &o, &err));
+    assert_ok(dsm_checkpoint_open(&converted, to, 0, NULL, &err));
+    assert_int_equal(dsm_model_find(converted, V_PROJ)->mat.dtype, DSM_F32);
+    expect_the_same(converted, 0);
+    dsm_model_free(converted);
+    free(to);
+    test_remove_dir(out);
+    close_folder();
+}
+
 static void fp8_needs_scales_that_fit(void **state)
 {
     (void)state;
@@ -372,6 +406,7 @@ int main(void)
         cmocka_unit_test(experts_may_be_one_tensor),
         cmocka_unit_test(a_tensor_of_other_experts_is_refused),
         cmocka_unit_test(fp8_is_read_with_the_scale_of_each_block),
+        cmocka_unit_test(fp8_is_converted_tensor_by_tensor),
         cmocka_unit_test(fp8_needs_scales_that_fit),
         cmocka_unit_test(a_scale_of_nothing_is_unknown),
         cmocka_unit_test(mtp_layers_are_left_out_and_told),

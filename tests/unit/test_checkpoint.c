@@ -92,7 +92,7 @@ static void round_trips(const dsm_model_config *c, dsm_dtype dtype, uint64_t sha
     dsm_err err;
     char *dir = test_make_dir(), *used;
     dsm_model *m = random_model(c), *copied, *mapped;
-    assert_ok(dsm_checkpoint_write_shards(m, dir, dtype, shard_bytes, &err));
+    assert_ok(dsm_checkpoint_save(m, dir, shard_bytes, &(dsm_save_options){.dtype = dtype}, &err));
     assert_ok(dsm_checkpoint_open(&copied, dir, DSM_MODEL_VALUES, &used, &err));
     assert_string_equal(used, dir);
     assert_ok(dsm_checkpoint_open(&mapped, dir, 0, NULL, &err));
@@ -328,7 +328,7 @@ static void index_and_shards_must_agree(void **state)
     dsm_model_config c = small_config();
     dsm_model *m = random_model(&c), *back;
     char *dir = test_make_dir();
-    assert_ok(dsm_checkpoint_write_shards(m, dir, DSM_F32, 4000, &err));
+    assert_ok(dsm_checkpoint_save(m, dir, 4000, &(dsm_save_options){.dtype = DSM_F32}, &err));
     dsm_model_free(m);
     json_t *index;
     const char *path = test_path(dir, "model.safetensors.index.json");
@@ -407,9 +407,68 @@ static void reads_the_ids_that_end_a_text(void **state)
     write_text(dir, "generation_config.json", "{\"eos_token_id\": [\"x\"]}");
     assert_fails(dsm_checkpoint_eos(ids, 4, &n, dir, &c, &err), DSM_EFORMAT, "eos_token_id");
     unlink(test_path(dir, "generation_config.json"));
+    write_text(dir, "config.json", "{\"eos_token_id\": [7, 8, 9]}");
+    assert_ok(dsm_checkpoint_eos(ids, 4, &n, dir, &c, &err));
+    assert_int_equal(n, 3);
+    assert_int_equal(ids[2], 9);
+    write_text(dir, "config.json", "{\"eos_token_id\": -1}");
     c.eos_token_id = -1;
     assert_ok(dsm_checkpoint_eos(ids, 4, &n, dir, &c, &err));
     assert_int_equal(n, 0);
+    test_remove_dir(dir);
+}
+
+static void writes_the_ids_that_end_a_text(void **state)
+{
+    (void)state;
+    dsm_err err;
+    dsm_model_config c = small_config();
+    char *dir = test_make_dir();
+    int32_t ids[4] = {3, 5, 7};
+    int n;
+    assert_ok(dsm_checkpoint_write_generation(dir, &c, ids, 3, &err));
+    assert_ok(dsm_checkpoint_write_generation(dir, &c, ids, 1, &err)); /* there is one already */
+    assert_ok(dsm_checkpoint_eos(ids, 4, &n, dir, &c, &err));
+    assert_int_equal(n, 3);
+    assert_int_equal(ids[2], 7);
+    test_remove_dir(dir);
+}
+
+typedef struct watcher {
+    double last, total;
+    int calls, stop_at;
+} watcher;
+
+static bool watch(void *arg, double done, double total)
+{
+    watcher *w = arg;
+    assert_true(done > w->last && done <= total);
+    w->last = done;
+    w->total = total;
+    return ++w->calls != w->stop_at;
+}
+
+/* config.json is the last file, so that what is not complete is not taken for a model. */
+static void a_stopped_save_says_how_far_it_was(void **state)
+{
+    (void)state;
+    dsm_err err;
+    dsm_model_config c = small_config();
+    dsm_model *m = random_model(&c), *back;
+    char *dir = test_make_dir();
+    watcher all = {0}, some = {.stop_at = 3};
+    dsm_save_options o = {.dtype = DSM_BF16, .progress = watch, .progress_arg = &some};
+    assert_fails(dsm_checkpoint_save(m, dir, 700, &o, &err), DSM_EINTERRUPTED,
+                 "nothing was written");
+    assert_int_equal(some.calls, 3);
+    assert_fails(dsm_checkpoint_open(&back, dir, 0, NULL, &err), DSM_ENOTFOUND, "config.json");
+    o.progress_arg = &all;
+    assert_ok(dsm_checkpoint_save(m, dir, 700, &o, &err));
+    assert_int_equal(all.calls, m->n_params);
+    assert_true(all.last == all.total);
+    assert_ok(dsm_checkpoint_open(&back, dir, 0, NULL, &err));
+    dsm_model_free(back);
+    dsm_model_free(m);
     test_remove_dir(dir);
 }
 
@@ -441,6 +500,8 @@ int main(void)
         cmocka_unit_test(index_and_shards_must_agree),
         cmocka_unit_test(v1_folders_carry_their_python),
         cmocka_unit_test(reads_the_ids_that_end_a_text),
+        cmocka_unit_test(writes_the_ids_that_end_a_text),
+        cmocka_unit_test(a_stopped_save_says_how_far_it_was),
         cmocka_unit_test(copies_the_tokenizer),
     };
     return cmocka_run_group_tests_name("checkpoint", tests, NULL, NULL);

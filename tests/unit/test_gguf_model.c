@@ -77,9 +77,9 @@ static void tear_down(bench *b)
 static dsm_status save(const bench *b, dsm_dtype dtype, bool keep, dsm_err *err)
 {
     dsm_gguf_meta meta = {0};
-    dsm_gguf_save_options o = {.exec = &b->exec, .meta = &meta, .dtype = dtype, .keep = keep};
+    dsm_save_options o = {.exec = &b->exec, .dtype = dtype, .keep = keep};
     dsm_status status = dsm_gguf_config_put(&meta, &b->m->config, dtype, "test", err);
-    if (status == DSM_OK) status = dsm_gguf_save(b->m, b->path, &o, err);
+    if (status == DSM_OK) status = dsm_gguf_save(b->m, b->path, &meta, &o, err);
     dsm_gguf_meta_free(&meta);
     return status;
 }
@@ -548,8 +548,9 @@ static void a_stopped_job_leaves_nothing(void **state)
     dsm_gguf_meta meta = {0};
     dsm_model_config c = small_config("llama");
     set_up(&b, &c);
-    dsm_gguf_save_options o = {.exec = &b.exec, .meta = &meta, .progress = stop_at_once};
-    assert_fails(dsm_gguf_save(b.m, b.path, &o, &err), DSM_EINTERRUPTED, "nothing was written");
+    dsm_save_options o = {.exec = &b.exec, .progress = stop_at_once};
+    assert_fails(dsm_gguf_save(b.m, b.path, &meta, &o, &err), DSM_EINTERRUPTED,
+                 "nothing was written");
     assert_false(dsm_fs_exists(b.path));
     tear_down(&b);
 }

@@ -50,6 +50,16 @@ $ (trap '' XFSZ; ulimit -f 8; dsmoe convert m full.gguf); status=$?; ls | grep f
 2> dsmoe convert: full.gguf: cannot write: File too large
 exit 1
 
+$ (trap '' XFSZ; ulimit -f 8; dsmoe convert m-q8.gguf full); status=$?; ls | grep full; exit $status
+2> dsmoe convert: full.{*}.tmp/{*}: cannot write: File too large
+exit 1
+
+# Every id that ends a text goes along: to a file as ends of a text, a turn and a message, and back as a list.
+$ cp -r m ends && sed -i 's/"eos_token_id": *[0-9]*/"eos_token_id": [1, 7, 9]/' ends/generation_config.json
+$ dsmoe convert ends ends.gguf --quiet > made && dsmoe convert ends.gguf ends-back --quiet > made
+$ tr -d ' \n' < ends-back/generation_config.json
+1> {"_from_model_config":true,"bos_token_id":0,"eos_token_id":[1,7,9],"pad_token_id":{*}}
+
 # Leftovers of a process that is gone are removed, those of one that runs are not.
 $ sh -c 'echo $$ > gone'; touch k.gguf.$(cat gone).tmp k.gguf.$$.tmp k.gguf.x.tmp; dsmoe convert m k.gguf --quiet > made; ls | grep k.gguf | sed "s/$$/RUNNING/"
 1> k.gguf

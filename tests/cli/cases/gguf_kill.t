@@ -40,3 +40,40 @@ $   if [ -e out.gguf ]; then cmp out.gguf whole.gguf || exit 1; fi
 $   ls | grep tmp
 $ done
 $ true
+
+# Folders, made and converted to, in shards: what a kill leaves is no model to anybody, and the next run removes it.
+$ dsmoe convert m whole --shard-mb 4 --quiet > made
+$ for i in $(seq 16); do
+$   rm -rf out
+$   case $((i % 2)) in
+$   0) dsmoe convert m out --shard-mb 4 --quiet > /dev/null 2>&1 & ;;
+$   1) dsmoe init config.json --out out --quiet > /dev/null 2>&1 & ;;
+$   esac
+$   pid=$!
+$   sleep 0.0$((i % 10))
+$   kill -9 $pid 2> /dev/null
+$   wait $pid 2> /dev/null
+$   if [ -e out ]; then dsmoe info out > /dev/null || exit 1; fi
+$   for left in out.*.tmp; do
+$     [ ! -e $left ] || [ -e $left/config.json ] || ! dsmoe info $left > /dev/null 2>&1 || exit 1
+$   done
+$ done
+$ rm -rf out
+$ dsmoe convert m out/ --shard-mb 4 --quiet > made
+$ for file in $(ls whole); do cmp whole/$file out/$file || exit 1; done
+$ ls -d *.tmp
+2> ls: cannot access '*.tmp': No such file or directory
+exit 2
+
+# Asked to stop, a folder goes as well.
+$ for i in 0 1 2 3 4 5; do
+$   rm -rf out
+$   dsmoe convert m out --dtype bf16 --quiet > /dev/null 2>&1 &
+$   pid=$!
+$   sleep 0.0$i
+$   kill -TERM $pid 2> /dev/null
+$   wait $pid 2> /dev/null
+$   if [ -e out ]; then dsmoe info out > /dev/null || exit 1; fi
+$   ls | grep tmp
+$ done
+$ true
