@@ -40,6 +40,8 @@ EXPERTS = {"moe_intermediate_size": 256, "n_routed_experts": 8, "n_shared_expert
            "num_experts_per_tok": 3, "first_k_dense_replace": 1}
 LATENT = {"kv_lora_rank": 64, "qk_nope_head_dim": 64, "qk_rope_head_dim": 32, "v_head_dim": 48}
 YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+          "original_max_position_embeddings": 64}
 EVERY = ["f32", "bf16", "f16", "q8_0", "q4_0", "q4_1", "q4_k", "q5_k", "q6_k"]
 SOME = ["f32", "q8_0", "q4_k"]
 CASES = {
@@ -48,6 +50,7 @@ CASES = {
                                "attention_bias": True}, SOME),
     "llama-yarn": ({"model_type": "llama", "rope_scaling": YARN}, ["f32"]),
     "llama-linear": ({"model_type": "llama", "rope_scaling": {"type": "linear", "factor": 2.0}}, ["f32"]),
+    "llama-llama3": ({"model_type": "llama", "rope_scaling": LLAMA3}, ["f32"]),
     "deepseek": ({"model_type": "deepseek", **EXPERTS}, EVERY),
     # llama.cpp takes a deepseek2 without q_lora for V2-Lite by its 27 layers
     "deepseek2-lite": ({"model_type": "deepseek_v2", **EXPERTS, **LATENT, "q_lora_rank": None,

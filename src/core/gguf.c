@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* GGUF, read.
+/* GGUF, read: one file, and with gguf_split.c the others of its model.
  *
  *   "GGUF" | u32 version | u64 tensors | u64 keys | keys … | tensor infos … | padding | data
  *
@@ -9,7 +9,7 @@
  * the one before it ended, padded to the alignment. Names and texts that callers see are copied and
  * NUL-terminated; everything else stays in the mapping.
  * Source: github.com/ggml-org/ggml, docs/gguf.md and src/gguf.cpp. */
-#include "core/gguf.h"
+#include "core/gguf_impl.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -25,25 +25,7 @@ enum {
 #define LIST_MAX ((uint64_t)1 << 30)
 static const char magic[4] = {'G', 'G', 'U', 'F'};
 
-typedef struct entry {
-    char *key;
-    dsm_gguf_type type;
-    dsm_gguf_list list;        /* LIST: its elements */
-    const unsigned char *data; /* numbers: their bytes */
-    char *text;                /* TEXT */
-    uint64_t n;                /* TEXT: its length */
-} entry;
-
-struct dsm_gguf {
-    dsm_map map; /* zeroed when the bytes are borrowed */
-    char *what;
-    entry *entries; /* (n_entries) in file order */
-    const entry **by_key;
-    int64_t n_entries;
-    dsm_gguf_tensor *tensors; /* (n_tensors) in file order */
-    const dsm_gguf_tensor **by_name;
-    int64_t n_tensors;
-};
+typedef dsm_gguf_entry entry;
 
 /* --- little-endian numbers -------------------------------------------------------------------- */
 
@@ -268,18 +250,23 @@ static int by_name(const void *a, const void *b)
     return strcmp((*x)->name, (*y)->name);
 }
 
-static dsm_status take_tensors(cursor *c, dsm_gguf *f, uint64_t *offsets)
+dsm_status dsm_gguf_index(dsm_gguf *f, dsm_err *err)
 {
-    for (int64_t i = 0; i < f->n_tensors; i++) {
-        DSM_TRY(take_tensor(c, &f->tensors[i], &offsets[i]));
+    for (int64_t i = 0; i < f->n_tensors; i++)
         f->by_name[i] = &f->tensors[i];
-    }
     qsort(f->by_name, (size_t)f->n_tensors, sizeof *f->by_name, by_name);
     for (int64_t i = 1; i < f->n_tensors; i++)
         if (by_name(&f->by_name[i - 1], &f->by_name[i]) == 0)
-            return dsm_fail(c->err, DSM_EFORMAT, "%s: tensor %s is there twice", c->what,
+            return dsm_fail(err, DSM_EFORMAT, "%s: tensor %s is there twice", f->what,
                             f->by_name[i]->name);
     return DSM_OK;
+}
+
+static dsm_status take_tensors(cursor *c, dsm_gguf *f, uint64_t *offsets)
+{
+    for (int64_t i = 0; i < f->n_tensors; i++)
+        DSM_TRY(take_tensor(c, &f->tensors[i], &offsets[i]));
+    return dsm_gguf_index(f, c->err);
 }
 
 /* The next multiple of the alignment, a power of two; false when there is none. */
@@ -371,6 +358,7 @@ static dsm_status read_rest(dsm_gguf *f, cursor *c)
 {
     uint64_t alignment = 0;
     DSM_TRY(take_count(c, "tensors", MIN_TENSOR_BYTES, &f->n_tensors));
+    f->n_own = f->n_tensors;
     DSM_TRY(take_count(c, "keys", MIN_KEY_BYTES, &f->n_entries));
     DSM_TRY(allocate(f, c));
     uint64_t *offsets = calloc((size_t)f->n_tensors + 1, sizeof *offsets);
@@ -419,13 +407,19 @@ dsm_status dsm_gguf_open_memory(dsm_gguf **out, const void *bytes, size_t n, con
     return finish_open(out, *out, parse(*out, bytes, n, err));
 }
 
-dsm_status dsm_gguf_open(dsm_gguf **out, const char *path, dsm_err *err)
+dsm_status dsm_gguf_open_one(dsm_gguf **out, const char *path, dsm_err *err)
 {
     DSM_TRY(create(out, path, err));
     dsm_gguf *f = *out;
     dsm_status status = dsm_map_open(&f->map, path, err);
     if (status == DSM_OK) status = parse(f, f->map.data, f->map.size, err);
     return finish_open(out, f, status);
+}
+
+dsm_status dsm_gguf_open(dsm_gguf **out, const char *path, dsm_err *err)
+{
+    DSM_TRY(dsm_gguf_open_one(out, path, err));
+    return finish_open(out, *out, dsm_gguf_join(*out, err));
 }
 
 void dsm_gguf_close(dsm_gguf *f)
@@ -435,8 +429,11 @@ void dsm_gguf_close(dsm_gguf *f)
         free(f->entries[i].key);
         free(f->entries[i].text);
     }
-    for (int64_t i = 0; f->tensors && i < f->n_tensors; i++)
+    for (int64_t i = 0; f->tensors && i < f->n_own; i++)
         free((void *)(uintptr_t)f->tensors[i].name);
+    for (int64_t i = 0; i < f->n_parts; i++)
+        dsm_gguf_close(f->parts[i]);
+    free(f->parts);
     free(f->entries);
     free(f->by_key);
     free(f->tensors);
@@ -462,6 +459,11 @@ bool dsm_gguf_is(const char *path)
 const char *dsm_gguf_what(const dsm_gguf *f)
 {
     return f->what;
+}
+
+int dsm_gguf_n_files(const dsm_gguf *f)
+{
+    return (int)f->n_parts + 1;
 }
 
 int64_t dsm_gguf_n_tensors(const dsm_gguf *f)

@@ -47,12 +47,15 @@ typedef struct dsm_gguf_tensor {
 } dsm_gguf_tensor;
 
 bool dsm_gguf_is(const char *path); /* a regular file that begins with "GGUF" */
+/* The file, and if it is the first of a model in several (…-00001-of-0000N.gguf) all of them: its
+ * metadata, everybody's tensors. */
 dsm_status dsm_gguf_open(dsm_gguf **out, const char *path, dsm_err *err);
-/* The same checks on memory (fuzzing, tests); bytes are borrowed. */
+/* The same checks of one file in memory (fuzzing, tests); bytes are borrowed. */
 dsm_status dsm_gguf_open_memory(dsm_gguf **out, const void *bytes, size_t n, const char *what,
                                 dsm_err *err);
 void dsm_gguf_close(dsm_gguf *f);             /* accepts NULL */
 const char *dsm_gguf_what(const dsm_gguf *f); /* its path, for messages */
+int dsm_gguf_n_files(const dsm_gguf *f);
 
 int64_t dsm_gguf_n_tensors(const dsm_gguf *f);
 const dsm_gguf_tensor *dsm_gguf_tensor_at(const dsm_gguf *f, int64_t i);   /* in file order */

@@ -5,6 +5,7 @@
  * Source: llama.cpp, src/llama-model.cpp, src/models/deepseek*.cpp and convert_hf_to_gguf.py. */
 #include "formats/gguf_config.h"
 
+#include "formats/gguf_rope.h"
 #include "model/family.h"
 
 #include <inttypes.h>
@@ -238,6 +239,26 @@ static dsm_status read_routing(reader *r)
     return DSM_OK;
 }
 
+/* Files do not say the original length, which for all of Llama 3 is 8192; those written here do. */
+static dsm_status read_llama3(reader *r, const dsm_gguf_tensor *t)
+{
+    int64_t *original = &r->c->rope.original_max_position_embeddings;
+    int64_t n = dsm_model_config_rope_dim(r->c) / 2;
+    if (r->arch->bit != LLAMA || r->c->rope.kind != DSM_ROPE_DEFAULT || !t->known ||
+        !dsm_dtype_is_real(t->dtype) || t->ndim != 1 || t->shape[0] != n)
+        return dsm_fail(r->err, DSM_EFORMAT,
+                        "%s: %s: expected a llama without other scaling, and %" PRId64 " numbers",
+                        dsm_gguf_what(r->f), t->name, n);
+    dsm_real *slow = malloc(sizeof *slow * (size_t)n + 1);
+    if (!slow) return dsm_fail(r->err, DSM_ENOMEM, "%s: out of memory", dsm_gguf_what(r->f));
+    dsm_dtype_load(slow, t->data, t->dtype, n);
+    *original = 8192;
+    dsm_status status = read_int(r, "rope.scaling.original_context_length", 1, original);
+    if (status == DSM_OK) status = dsm_gguf_rope_fit(r->c, slow, n, dsm_gguf_what(r->f), r->err);
+    free(slow);
+    return status;
+}
+
 /* deepseek2's factor of the scores is stored as 0.1 · mscale_all_dim, and that of cos and sin,
  * which the released models do not have, not at all. */
 static dsm_status read_rope(reader *r)
@@ -254,11 +275,8 @@ static dsm_status read_rope(reader *r)
         return dsm_fail(r->err, DSM_EFORMAT,
                         "%s: rope.scaling.type: found %.40s, expected none, linear or yarn",
                         dsm_gguf_what(r->f), type);
-    if (dsm_gguf_find(r->f, "rope_freqs.weight"))
-        return dsm_fail(r->err, DSM_EFORMAT,
-                        "%s: rope_freqs.weight: a factor for each frequency (llama 3.1) is not "
-                        "supported",
-                        dsm_gguf_what(r->f));
+    const dsm_gguf_tensor *slow = dsm_gguf_find(r->f, DSM_GGUF_ROPE_TENSOR);
+    if (slow) return read_llama3(r, slow);
     if (s->kind == DSM_ROPE_DEFAULT) return DSM_OK;
     s->original_max_position_embeddings = r->c->max_position_embeddings;
     DSM_TRY(read_real(r, "rope.scaling.factor", &s->factor));
@@ -302,13 +320,6 @@ static dsm_status read_token_ids(reader *r)
 dsm_status dsm_gguf_config_read(dsm_model_config *c, const dsm_gguf *f, dsm_err *err)
 {
     reader r = {.f = f, .c = c, .err = err};
-    int64_t parts = 1;
-    DSM_TRY(dsm_gguf_int(f, "split.count", 0, UINT16_MAX, &parts, err));
-    if (parts > 1)
-        return dsm_fail(err, DSM_EFORMAT,
-                        "%s: one of %" PRId64 " files of a model, expected a whole one "
-                        "(llama-gguf-split --merge joins them)",
-                        dsm_gguf_what(f), parts);
     DSM_TRY(find_arch(f, &r.arch, err));
     DSM_TRY(read_family(&r));
     DSM_TRY(read_tables(&r));
@@ -348,7 +359,7 @@ static const char *unsayable(const dsm_model_config *c, const struct arch *a)
     if (strcmp(c->model_type, "deepseek_v3") == 0 && !c->rope_interleave)
         return "rope_interleave false";
     if (s->kind == DSM_ROPE_DYNAMIC) return "rotary scaling of type dynamic";
-    if (s->kind == DSM_ROPE_LLAMA3) return "rotary scaling of type llama3";
+    if (s->kind == DSM_ROPE_LLAMA3 && a->bit != LLAMA) return "rotary scaling of type llama3";
     if (s->kind == DSM_ROPE_YARN && s->attention_factor != 0) return "attention_factor of yarn";
     if (s->kind == DSM_ROPE_YARN && !mla && (s->mscale != 1 || s->mscale_all_dim != 0))
         return "mscale of yarn";
@@ -404,6 +415,10 @@ static void put_rope(dsm_gguf_meta *m, const dsm_model_config *c, const struct a
     char text[KEY_MAX];
     if (s->kind == DSM_ROPE_DEFAULT) return;
     bool yarn = s->kind == DSM_ROPE_YARN;
+    if (s->kind == DSM_ROPE_LLAMA3) { /* the rest is in a tensor */
+        put_int(m, a, "rope.scaling.original_context_length", s->original_max_position_embeddings);
+        return;
+    }
     dsm_gguf_put_text(m, full_key(text, a, "rope.scaling.type"), yarn ? "yarn" : "linear");
     put_real(m, a, "rope.scaling.factor", s->factor);
     if (!yarn) return;

@@ -8,6 +8,7 @@
 #include "formats/gguf_save.h"
 
 #include "formats/gguf_names.h"
+#include "formats/gguf_rope.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -53,7 +54,8 @@ dsm_dtype dsm_gguf_save_dtype(const dsm_model_config *c, const dsm_param *p, dsm
 
 /* --- the plan --------------------------------------------------------------------------------- */
 
-/* A tensor and the parameters it is made of: n of them, from `first`, `stride` apart. */
+/* A tensor and the parameters it is made of: n of them, from `first`, `stride` apart; none: it is
+ * made of the config. */
 typedef struct piece {
     dsm_gguf_form form;
     int64_t first, stride, n;
@@ -65,6 +67,7 @@ typedef struct plan {
     dsm_gguf_item *items; /* (n) */
     piece *pieces;        /* (n) */
     char *names;          /* (n) of DSM_GGUF_NAME_MAX + 1 */
+    float *rope;          /* values of the tensor made of the config, or NULL */
     int64_t n;
     uint64_t total, done; /* bytes */
 } plan;
@@ -147,11 +150,26 @@ static void free_plan(plan *p)
     free(p->items);
     free(p->pieces);
     free(p->names);
+    free(p->rope);
+}
+
+/* Rotary scaling of type llama3, see gguf_rope.h. */
+static dsm_status plan_rope(plan *p, dsm_err *err)
+{
+    const dsm_model_config *c = &p->m->config;
+    int64_t n = dsm_model_config_rope_dim(c) / 2;
+    if (c->rope.kind != DSM_ROPE_LLAMA3) return DSM_OK;
+    p->rope = malloc((size_t)n * sizeof *p->rope);
+    if (!p->rope) return dsm_fail(err, DSM_ENOMEM, "GGUF: out of memory");
+    dsm_gguf_rope_fill(p->rope, c);
+    p->items[p->n] = (dsm_gguf_item){DSM_GGUF_ROPE_TENSOR, 1, {n}, DSM_F32};
+    p->total += dsm_gguf_item_bytes(&p->items[p->n++]);
+    return DSM_OK;
 }
 
 static dsm_status make_plan(plan *p, dsm_err *err)
 {
-    size_t most = 2 * (size_t)p->m->n_params + 1; /* kv_b_proj makes two */
+    size_t most = 2 * (size_t)p->m->n_params + 2; /* kv_b_proj makes two */
     p->items = calloc(most, sizeof *p->items);
     p->pieces = calloc(most, sizeof *p->pieces);
     p->names = calloc(most, DSM_GGUF_NAME_MAX + 1);
@@ -160,7 +178,7 @@ static dsm_status make_plan(plan *p, dsm_err *err)
                         p->m->n_params);
     for (int64_t i = 0; i < p->m->n_params; i++)
         DSM_TRY(plan_parameter(p, i, err));
-    return DSM_OK;
+    return plan_rope(p, err);
 }
 
 /* --- rows ------------------------------------------------------------------------------------- */
@@ -284,6 +302,7 @@ static dsm_status write_rows(plan *p, dsm_gguf_writer *w, rows_job *j, dsm_err *
 static dsm_status write_tensor(plan *p, dsm_gguf_writer *w, int64_t i, dsm_err *err)
 {
     const piece *made = &p->pieces[i];
+    if (made->n == 0) return dsm_gguf_write(w, p->rope, dsm_gguf_item_bytes(&p->items[i]), err);
     for (int64_t e = 0; e < made->n; e++) {
         const dsm_param *q = &p->m->params[made->first + e * made->stride];
         rows_job j = {

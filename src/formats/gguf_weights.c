@@ -11,6 +11,7 @@
  *     put together from dequantised values. */
 #include "formats/gguf_legacy.h"
 #include "formats/gguf_names.h"
+#include "formats/gguf_rope.h"
 #include "formats/weights.h"
 
 #include <inttypes.h>
@@ -237,6 +238,7 @@ static dsm_status add_tensor(gguf_set *s, const dsm_gguf_tensor *t)
 {
     const dsm_model_config *c = s->config;
     int64_t layer;
+    if (strcmp(t->name, DSM_GGUF_ROPE_TENSOR) == 0) return DSM_OK; /* the config has it */
     const dsm_gguf_name *name = dsm_gguf_name_of_tensor(t->name, &layer);
     dsm_gguf_form form = name ? name->form : DSM_GGUF_AS_IS;
     switch (form) {
@@ -275,7 +277,7 @@ static dsm_status fill_set(dsm_weights *w, gguf_set *s)
     s->names = calloc(n + 1, DSM_GGUF_PARAMETER_MAX);
     s->made = calloc(3 * stored + 1, sizeof *s->made); /* one tensor makes three at most */
     if (!w->tensors || !s->tensors || !s->names || !s->made) return no_memory(s);
-    w->n_files = 1;
+    w->n_files = dsm_gguf_n_files(s->file);
     w->stored = (int64_t)stored;
     for (size_t i = 0; i < stored; i++) {
         dsm_gguf_tensor t = *dsm_gguf_tensor_at(s->file, (int64_t)i);

@@ -44,11 +44,11 @@ static double dynamic(const pair *p)
     return frequency(p->c->rope_theta * pow(growth, d / (d - 2)), p->j, p->d);
 }
 
-/* The pair that turns `turns` times in the original length. */
-static double pair_of_turns(const pair *p, double turns)
+/* The pair that turns n times in the original length. */
+static double pair_of_turns(const pair *p, double n)
 {
     double length = (double)p->c->rope.original_max_position_embeddings;
-    return (double)p->d * log(length / (turns * TWO_PI)) / (2 * log(p->c->rope_theta));
+    return (double)p->d * log(length / (n * TWO_PI)) / (2 * log(p->c->rope_theta));
 }
 
 static double yarn(const pair *p)
@@ -61,13 +61,29 @@ static double yarn(const pair *p)
     return f * (1 - ramp) + f / r->factor * ramp;
 }
 
+static double turns(const pair *p)
+{
+    return (double)p->c->rope.original_max_position_embeddings * plain(p) / TWO_PI;
+}
+
 static double llama3(const pair *p)
 {
     const dsm_rope_scaling *r = &p->c->rope;
-    double f = plain(p), turns = (double)r->original_max_position_embeddings * f / TWO_PI;
-    double kept = (turns - r->low_freq_factor) / (r->high_freq_factor - r->low_freq_factor);
+    double f = plain(p);
+    double kept = (turns(p) - r->low_freq_factor) / (r->high_freq_factor - r->low_freq_factor);
     kept = fmin(fmax(kept, 0), 1);
     return f * kept + f / r->factor * (1 - kept);
+}
+
+double dsm_rope_turns(const dsm_model_config *c, int64_t j)
+{
+    return turns(&(pair){.c = c, .j = j, .d = dsm_model_config_rope_dim(c)});
+}
+
+double dsm_rope_slowdown(const dsm_model_config *c, int64_t j)
+{
+    const pair p = {.c = c, .j = j, .d = dsm_model_config_rope_dim(c)};
+    return plain(&p) / llama3(&p);
 }
 
 /* m(s, k) of YaRN. */

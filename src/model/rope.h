@@ -13,6 +13,11 @@
 void dsm_rope_fill(dsm_real *table, int64_t begin, int64_t end, const dsm_model_config *c,
                    int64_t length);
 
+/* How often pair j turns, not scaled, in the original length; how many times slower scaling of type
+ * llama3 makes it turn. */
+double dsm_rope_turns(const dsm_model_config *c, int64_t j);
+double dsm_rope_slowdown(const dsm_model_config *c, int64_t j);
+
 /* What YaRN multiplies the scores of latent attention by, besides 1/√Dk; 1 without it. */
 double dsm_rope_score_factor(const dsm_model_config *c);
 

@@ -1,118 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* formats/gguf_*: models written as GGUF and read back, where rows go, which types tensors get, and
  * what is said of files that are no model. */
-#include "support/support.h"
+#include "unit/file_bench.h"
 
 #include "formats/bind.h"
 #include "formats/checkpoint.h"
 #include "formats/gguf_config.h"
 #include "formats/gguf_names.h"
 #include "formats/gguf_save.h"
-#include "kernels/kernels.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static dsm_model_config small_config(const char *type)
-{
-    dsm_model_config c;
-    dsm_err err;
-    assert_ok(dsm_model_config_defaults_of(&c, type, "test", &err));
-    c.vocab_size = 19;
-    c.hidden_size = 32;
-    c.intermediate_size = 64;
-    c.moe_intermediate_size = 32;
-    c.num_hidden_layers = 2;
-    c.num_attention_heads = 4;
-    c.num_key_value_heads = 2;
-    c.head_dim = 8;
-    c.max_position_embeddings = 32;
-    c.rms_norm_eps = 1e-5;
-    c.bos_token_id = 0;
-    c.eos_token_id = 1;
-    if (strcmp(type, "deepseek") == 0) {
-        c.n_routed_experts = 4;
-        c.num_experts_per_tok = 2;
-        c.n_shared_experts = 1;
-        c.first_k_dense_replace = 1;
-    }
-    return c;
-}
-
-/* --- a model and the file it becomes ---------------------------------------------------------- */
-
-typedef struct bench {
-    dsm_kernels kernels;
-    dsm_exec exec;
-    char *dir;
-    dsm_model *m;
-    const char *path;
-} bench;
-
-static void set_up(bench *b, const dsm_model_config *c)
-{
-    dsm_err err;
-    dsm_kernels_init(&b->kernels, 0);
-    assert_ok(dsm_exec_init(&b->exec, &b->kernels, 2, &err));
-    assert_ok(dsm_model_create(&b->m, c, DSM_MODEL_VALUES, &err));
-    dsm_model_init_random(b->m, &b->exec, 7);
-    for (int64_t i = 0; i < b->m->n_params; i++) { /* no two values of a vector alike */
-        dsm_param *p = &b->m->params[i];
-        for (int64_t j = 0; p->ndim == 1 && p->offset >= 0 && j < p->cols; j++)
-            b->m->values[p->offset + j] = (dsm_real)(j + 1) / 64;
-    }
-    b->dir = test_make_dir();
-    b->path = test_path(b->dir, "m.gguf");
-}
-
-static void tear_down(bench *b)
-{
-    dsm_model_free(b->m);
-    dsm_exec_free(&b->exec);
-    test_remove_dir(b->dir);
-}
-
-static dsm_status save(const bench *b, dsm_dtype dtype, bool keep, dsm_err *err)
-{
-    dsm_gguf_meta meta = {0};
-    dsm_save_options o = {.exec = &b->exec, .dtype = dtype, .keep = keep};
-    dsm_status status = dsm_gguf_config_put(&meta, &b->m->config, dtype, "test", err);
-    if (status == DSM_OK) status = dsm_gguf_save(b->m, b->path, &meta, &o, err);
-    dsm_gguf_meta_free(&meta);
-    return status;
-}
-
-static void load(dsm_real *out, const dsm_mat *m, int64_t row)
-{
-    dsm_dtype_load(out, (const char *)m->data + (size_t)row * dsm_dtype_bytes(m->dtype, m->cols),
-                   m->dtype, m->cols);
-}
-
-/* Every value of every parameter, within what its type rounds to of the largest in its row. */
-static void expect_close(const dsm_model *a, const dsm_model *b, double relative)
-{
-    dsm_real x[512], y[512];
-    assert_int_equal(a->n_params, b->n_params);
-    for (int64_t i = 0; i < a->n_params; i++) {
-        const dsm_param *p = &a->params[i], *q = &b->params[i];
-        assert_string_equal(p->name, q->name);
-        assert_true(p->cols <= 512);
-        double allowed = p->ndim == 1 || q->mat.dtype == DSM_F32 ? 0 : relative;
-        for (int64_t r = 0; r < p->rows; r++) {
-            double largest = 0;
-            load(x, &p->mat, r);
-            load(y, &q->mat, r);
-            for (int64_t j = 0; j < p->cols; j++)
-                largest = fmax(largest, fabs((double)x[j]));
-            for (int64_t j = 0; j < p->cols; j++)
-                if (fabs((double)x[j] - (double)y[j]) > allowed * largest)
-                    fail_msg("%s[%d][%d]: %g, expected %g", p->name, (int)r, (int)j, (double)y[j],
-                             (double)x[j]);
-        }
-    }
-}
 
 static void expect_same_config(const dsm_model_config *a, const dsm_model_config *b)
 {
@@ -139,18 +39,18 @@ static void expect_same_config(const dsm_model_config *a, const dsm_model_config
 static void round_trip(const dsm_model_config *c, dsm_dtype dtype, double relative)
 {
     dsm_err err;
-    bench b;
+    file_bench b;
     dsm_model *mapped, *copied;
-    set_up(&b, c);
-    assert_ok(save(&b, dtype, false, &err));
+    file_bench_open(&b, c);
+    assert_ok(file_bench_save(&b, dtype, false, &err));
     assert_ok(dsm_checkpoint_open(&mapped, b.path, 0, NULL, &err));
     assert_ok(dsm_checkpoint_open(&copied, b.path, DSM_MODEL_VALUES, NULL, &err));
     expect_same_config(c, &mapped->config);
-    expect_close(b.m, mapped, relative);
-    expect_close(mapped, copied, 0);
+    file_bench_compare(b.m, mapped, relative);
+    file_bench_compare(mapped, copied, 0);
     dsm_model_free(mapped);
     dsm_model_free(copied);
-    tear_down(&b);
+    file_bench_close(&b);
 }
 
 static void reads_back_what_it_writes(void **state)
@@ -165,10 +65,10 @@ static void reads_back_what_it_writes(void **state)
                  {DSM_Q4_K, 1.1 / 15},   {DSM_Q6_K, 0.57 / 127}};
     for (size_t t = 0; t < 2; t++)
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-            dsm_model_config c = small_config(types[t]);
+            dsm_model_config c = file_bench_config(types[t]);
             round_trip(&c, cases[i].dtype, cases[i].relative);
         }
-    dsm_model_config c = small_config("llama");
+    dsm_model_config c = file_bench_config("llama");
     c.tie_word_embeddings = true;
     c.attention_bias = true;
     c.rope_theta = 5e5;
@@ -189,12 +89,12 @@ static void pairs_stand_side_by_side(void **state)
 {
     (void)state;
     dsm_err err;
-    bench b;
+    file_bench b;
     dsm_gguf *f;
-    dsm_model_config c = small_config("deepseek");
+    dsm_model_config c = file_bench_config("deepseek");
     c.attention_bias = true;
-    set_up(&b, &c);
-    assert_ok(save(&b, DSM_F32, false, &err));
+    file_bench_open(&b, &c);
+    assert_ok(file_bench_save(&b, DSM_F32, false, &err));
     assert_ok(dsm_gguf_open(&f, b.path, &err));
     static const struct {
         const char *tensor, *parameter;
@@ -219,18 +119,18 @@ static void pairs_stand_side_by_side(void **state)
     assert_memory_equal(
         v->data, dsm_model_find(b.m, "model.layers.1.self_attn.v_proj.weight")->mat.data, v->bytes);
     dsm_gguf_close(f);
-    tear_down(&b);
+    file_bench_close(&b);
 }
 
 static void experts_are_stacked_and_viewed(void **state)
 {
     (void)state;
     dsm_err err;
-    bench b;
+    file_bench b;
     dsm_model *m;
-    dsm_model_config c = small_config("deepseek");
-    set_up(&b, &c);
-    assert_ok(save(&b, DSM_Q8_0, false, &err));
+    dsm_model_config c = file_bench_config("deepseek");
+    file_bench_open(&b, &c);
+    assert_ok(file_bench_save(&b, DSM_Q8_0, false, &err));
     assert_ok(dsm_checkpoint_open(&m, b.path, 0, NULL, &err));
     const dsm_mat *up = m->layers[1].moe.experts.up;
     for (int e = 1; e < 4; e++) /* one behind the other in the mapping: nothing was copied */
@@ -240,7 +140,7 @@ static void experts_are_stacked_and_viewed(void **state)
     assert_int_equal(w->n_files, 1);
     assert_true(w->stored < w->n);
     dsm_model_free(m);
-    tear_down(&b);
+    file_bench_close(&b);
 }
 
 /* A kv_b_proj in halves: heads 2, lora 3, nope 4, v 2. */
@@ -456,7 +356,7 @@ static void refuses_what_gguf_cannot_say(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         dsm_err err;
         dsm_gguf_meta meta = {0};
-        dsm_model_config c = small_config("deepseek");
+        dsm_model_config c = file_bench_config("deepseek");
         cases[i].change(&c);
         assert_fails(dsm_gguf_config_put(&meta, &c, DSM_F32, "m", &err), DSM_EFORMAT,
                      cases[i].message);
@@ -498,7 +398,7 @@ static void says_one_of_two(dsm_gguf_meta *m)
 
 static void says_llama(dsm_gguf_meta *m)
 {
-    dsm_model_config c = small_config("llama");
+    dsm_model_config c = file_bench_config("llama");
     assert_int_equal(dsm_gguf_config_put(m, &c, DSM_F32, "m", NULL), DSM_OK);
 }
 
@@ -526,7 +426,9 @@ static void tells_what_is_wrong(void **state)
     (void)state;
     expect_refused(says_nothing, DSM_EFORMAT, "general.architecture: found nothing");
     expect_refused(says_mamba, DSM_EFORMAT, "found mamba, expected llama, deepseek or deepseek2");
-    expect_refused(says_one_of_two, DSM_EFORMAT, "one of 2 files");
+    expect_refused(
+        says_one_of_two, DSM_EFORMAT,
+        "part 1 of 2 of a model; name the first one, which ends in -00001-of-00002.gguf");
     expect_refused(says_mixtral, DSM_EFORMAT, "llama.expert_count: found 8");
     expect_refused(rotates_half_a_head, DSM_EFORMAT, "llama.rope.dimension_count: found 4");
     expect_refused(says_heads_in_words, DSM_EFORMAT, "head_count: found string");
@@ -544,15 +446,15 @@ static void a_stopped_job_leaves_nothing(void **state)
 {
     (void)state;
     dsm_err err;
-    bench b;
+    file_bench b;
     dsm_gguf_meta meta = {0};
-    dsm_model_config c = small_config("llama");
-    set_up(&b, &c);
+    dsm_model_config c = file_bench_config("llama");
+    file_bench_open(&b, &c);
     dsm_save_options o = {.exec = &b.exec, .progress = stop_at_once};
     assert_fails(dsm_gguf_save(b.m, b.path, &meta, &o, &err), DSM_EINTERRUPTED,
                  "nothing was written");
     assert_false(dsm_fs_exists(b.path));
-    tear_down(&b);
+    file_bench_close(&b);
 }
 
 int main(void)
