@@ -171,11 +171,10 @@ def compare(probe, case, folder, seed):
 
 @torch.no_grad()
 def compare_continuation(result, answer, model, i, ids):
-    continuation = model.greedy(ids, NEW_TOKENS)
+    continuation, logits = model.greedy(ids, NEW_TOKENS)
     same = answer[f"greedy.{i}"] == continuation
     result["greedy"] += int(same.cumprod(0).sum())
     if same.all():
-        logits = model.logits(torch.cat([ids, continuation]))[len(ids) - 1:-1]
         result["decoded"] = max(result["decoded"], range_error(answer[f"decoded.{i}"], logits))
 
 

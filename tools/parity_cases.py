@@ -63,6 +63,8 @@ CASES = [
     Case("llama", "attention bias", {"attention_bias": True, "num_key_value_heads": 2}),
     Case("llama", "rope linear", scaling={"rope_type": "linear", "factor": 3.0}),
     Case("llama", "rope dynamic", scaling={"rope_type": "dynamic", "factor": 2.0}),
+    Case("llama", "rope dynamic, beyond its length", {"max_position_embeddings": 128},
+         scaling={"rope_type": "dynamic", "factor": 2.0}),
     Case("llama", "rope llama3", scaling={
         "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
         "original_max_position_embeddings": 128}),

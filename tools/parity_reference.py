@@ -69,9 +69,11 @@ class Transformers:
         return self.model(ids[None]).logits[0]
 
     def greedy(self, ids, n):
+        """n tokens, one after another through its cache, and the logits each was chosen by."""
         out = self.model.generate(ids[None], max_new_tokens=n, min_new_tokens=n, do_sample=False,
-                                  eos_token_id=None, pad_token_id=0)
-        return out[0, len(ids):]
+                                  eos_token_id=None, pad_token_id=0, output_logits=True,
+                                  return_dict_in_generate=True)
+        return out.sequences[0, len(ids):], torch.cat(out.logits)
 
     def gradients(self, ids):
         self.model.zero_grad()
@@ -116,10 +118,12 @@ class Module:
         return gm.forward(self.cfg, self.params, ids[None], gm.State({}, {}))[0][0]
 
     def greedy(self, ids, n):
+        drawn = []
         with torch.no_grad():
             for _ in range(n):
-                ids = torch.cat([ids, self.logits(ids)[-1].argmax()[None]])
-        return ids[-n:]
+                drawn.append(self.logits(ids)[-1])
+                ids = torch.cat([ids, drawn[-1].argmax()[None]])
+        return ids[-n:], torch.stack(drawn)
 
     def gradients(self, ids):
         loss = next_token_loss(self.logits(ids), ids)

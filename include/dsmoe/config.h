@@ -139,6 +139,10 @@ dsm_status dsm_model_config_check(const dsm_model_config *c, const char *what, d
 /* Is layer l (0-based) an MoE layer? */
 bool dsm_model_config_is_moe(const dsm_model_config *c, int64_t l);
 
+/* Tokens a text may have: max_position_embeddings, and as many times more as rotary scaling of type
+ * dynamic is made for. */
+int64_t dsm_model_config_context(const dsm_model_config *c);
+
 /* Sizes of attention that differ between its kinds: whether it is latent (MLA), the width of a
  * value head, of the rotated part of a head, of all query heads and of all outputs (H·Dv). */
 bool dsm_model_config_is_mla(const dsm_model_config *c);

@@ -230,7 +230,7 @@ static dsm_status talk(dsm_chat *c, dsm_err *err)
 
 static int64_t context_of(const dsm_chat *c, int64_t given)
 {
-    int64_t most = dsm_engine_config(c->engine)->max_position_embeddings;
+    int64_t most = dsm_model_config_context(dsm_engine_config(c->engine));
     if (given > 0) return given;
     return most < CONTEXT_DEFAULT ? most : CONTEXT_DEFAULT;
 }

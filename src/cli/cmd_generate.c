@@ -152,7 +152,7 @@ static dsm_status continue_session(const dsm_cli *cli, const request *q, writer 
 /* A context as large as this needs, at most the model's. */
 static int64_t context_of(const dsm_engine *e, size_t prompt, const request *q)
 {
-    int64_t most = dsm_engine_config(e)->max_position_embeddings;
+    int64_t most = dsm_model_config_context(dsm_engine_config(e));
     int64_t tokens = q->flags.generate.max_tokens;
     if (q->flags.context > 0) return q->flags.context;
     if (tokens == 0 || (int64_t)prompt >= most) return most;

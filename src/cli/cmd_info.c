@@ -54,7 +54,7 @@ static void print_card(const dsm_model_info *i)
     print_experts(i);
     printf("parameters     %s, %s active per token\n", dsm_print_count((double)i->params),
            dsm_print_count((double)i->active));
-    printf("context        %lld tokens\n", (long long)c->max_position_embeddings);
+    printf("context        %lld tokens\n", (long long)dsm_model_config_context(c));
     printf("vocabulary     %lld%s\n", (long long)c->vocab_size,
            c->tie_word_embeddings ? ", embedding and head tied" : "");
     if (i->tokenizer_size >= 0)

@@ -41,7 +41,7 @@ static void describe_memory(dsm_model_info *info, const dsm_model *m)
 {
     dsm_engine_options engine;
     dsm_engine_defaults(&engine);
-    int64_t context = m->config.max_position_embeddings;
+    int64_t context = dsm_model_config_context(&m->config);
     info->chunk = engine.chunk < context ? engine.chunk : context;
     const dsm_net_options shape = {.max_sequences = 1, .seq_len = info->chunk};
     dsm_net_memory net;

@@ -105,7 +105,7 @@ void dsm_engine_bill_of(const dsm_engine *e, int64_t context, dsm_engine_bill *b
 {
     const dsm_model *m = e->loaded.model;
     dsm_net_memory net = dsm_net_holds(e->net);
-    bill->context = context > 0 ? context : m->config.max_position_embeddings;
+    bill->context = context > 0 ? context : dsm_model_config_context(&m->config);
     bill->weights = weight_bytes(m);
     bill->buffers = net.activations + net.scratch + (uint64_t)m->config.vocab_size * sizeof(float) +
                     dsm_sampler_bytes(dsm_tokenizer_size(e->loaded.tokenizer));

@@ -19,7 +19,7 @@ static dsm_status open_parts(dsm_session *s, dsm_err *err)
 dsm_status dsm_session_open(dsm_session **out, dsm_engine *e, int64_t context, dsm_err *err)
 {
     *out = NULL;
-    int64_t most = dsm_engine_config(e)->max_position_embeddings;
+    int64_t most = dsm_model_config_context(dsm_engine_config(e));
     if (context < 0 || context > most)
         return dsm_fail(err, DSM_ERANGE, "context: found %lld tokens, the model was made for %lld",
                         (long long)context, (long long)most);
@@ -116,6 +116,7 @@ dsm_status dsm_session_feed(dsm_session *s, const int32_t *ids, int64_t n, dsm_e
     assert(n >= 1);
     if (n > s->context - length) return too_long(s, length, n, err);
     memcpy(s->ids + length, ids, (size_t)n * sizeof *ids);
+    dsm_net_expect(s->engine->net, length + n);
     dsm_status status = feed_chunks(s, ids, n, err);
     if (status != DSM_OK && status != DSM_EINTERRUPTED) dsm_cache_truncate(s->cache, length);
     return status;

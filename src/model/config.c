@@ -87,6 +87,13 @@ int64_t dsm_model_config_q_width(const dsm_model_config *c)
     return c->num_attention_heads * c->head_dim;
 }
 
+int64_t dsm_model_config_context(const dsm_model_config *c)
+{
+    double most = (double)c->max_position_embeddings * c->rope.factor;
+    if (c->rope.kind != DSM_ROPE_DYNAMIC) return c->max_position_embeddings;
+    return most < INT32_MAX ? (int64_t)most : INT32_MAX;
+}
+
 int64_t dsm_model_config_o_width(const dsm_model_config *c)
 {
     return c->num_attention_heads * dsm_model_config_v_dim(c);

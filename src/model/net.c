@@ -35,7 +35,9 @@ struct dsm_net {
     dsm_real *last_norm;          /* (R, D) */
     dsm_real *last_rstd;          /* (R) */
     dsm_real *rope;               /* (seq_len, Dr/2, 2) of the positions that */
-    int64_t rope_begin, rope_end; /* it holds */
+    int64_t rope_begin, rope_end; /* it holds, */
+    int64_t rope_length;          /* in a text so long */
+    int64_t expected;             /* length of a text that comes in pieces */
     dsm_real *ones;               /* (R) */
     int32_t *tokens, *targets;    /* (R) of the last micro-batch */
     dsm_block_scratch block;
@@ -177,14 +179,21 @@ void dsm_net_close(dsm_net *n)
 
 /* --- forward and backward ---------------------------------------------------------------- */
 
-/* The rotations of positions `begin` … `end`-1, the last of a text. */
+/* The rotations of positions `begin` … `end`-1, the last so far of a text. */
 static void hold_positions(dsm_net *n, int64_t begin, int64_t end)
 {
-    bool grows = n->model->config.rope.kind == DSM_ROPE_DYNAMIC && n->rope_end != end;
-    if (n->rope_begin == begin && n->rope_end >= end && !grows) return;
-    dsm_rope_fill(n->rope, begin, end, &n->model->config, end);
+    int64_t length = end > n->expected ? end : n->expected;
+    bool other = n->model->config.rope.kind == DSM_ROPE_DYNAMIC && n->rope_length != length;
+    if (n->rope_begin == begin && n->rope_end >= end && !other) return;
+    dsm_rope_fill(n->rope, begin, end, &n->model->config, length);
     n->rope_begin = begin;
     n->rope_end = end;
+    n->rope_length = length;
+}
+
+void dsm_net_expect(dsm_net *n, int64_t length)
+{
+    n->expected = length;
 }
 
 /* T positions of each sequence from `begin` on. */

@@ -68,6 +68,10 @@ int64_t dsm_cache_capacity(const dsm_cache *c);
 void dsm_cache_truncate(dsm_cache *c, int64_t length); /* forget positions >= length */
 size_t dsm_cache_bytes(const dsm_model *m, int64_t capacity, dsm_dtype dtype);
 
+/* The texts fed from now on have at least `length` tokens: what rotary scaling of type dynamic looks
+ * at, when a text is fed in pieces. 0, as at first: it looks at the end of each piece. */
+void dsm_net_expect(dsm_net *n, int64_t length);
+
 /* Feed n tokens (n <= seq_len of the net) that follow the cached ones; logits (n_logits, V) of the
  * last n_logits of them. DSM_ELIMIT when the cache is full. */
 dsm_status dsm_net_feed(dsm_net *n, dsm_cache *c, const int32_t *tokens, int64_t n_tokens,

@@ -142,6 +142,7 @@ static dsm_status continue_prompt(probe *p, int64_t prompt, const dsm_model *m, 
     int32_t *greedy = add_of(p, "greedy", prompt, DSM_I32, 0, p->new_tokens);
     float *decoded = add_of(p, "decoded", prompt, DSM_F32, p->new_tokens, V);
     dsm_cache_truncate(cache, 0);
+    dsm_net_expect(net, T);
     DSM_TRY(feed(net, cache, ids, T, decoded, err));
     for (int64_t i = 0; i < p->new_tokens; i++) {
         greedy[i] = largest(decoded + i * V, V);
@@ -200,7 +201,7 @@ static dsm_status decode_all(probe *p, const char *model, const json_t *prompts,
     DSM_TRY(dsm_checkpoint_open(&m, model, 0, NULL, err));
     dsm_status status = dsm_net_open(&net, m, &p->exec, &shape, err);
     if (status == DSM_OK)
-        status = dsm_cache_open(&cache, m, m->config.max_position_embeddings, DSM_F32, err);
+        status = dsm_cache_open(&cache, m, dsm_model_config_context(&m->config), DSM_F32, err);
     if (status == DSM_OK) status = decode_with(p, m, net, cache, prompts, err);
     dsm_cache_close(cache);
     dsm_net_close(net);

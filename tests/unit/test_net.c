@@ -252,6 +252,7 @@ static void feed_in_chunks(fixture *f, int64_t chunk, dsm_real *logits)
 {
     dsm_cache *cache;
     dsm_err err;
+    dsm_net_expect(f->net, T);
     assert_ok(dsm_cache_open(&cache, f->model, T + 3, DSM_F32, &err));
     for (int64_t at = 0; at < T; at += chunk) {
         int64_t n = T - at < chunk ? T - at : chunk;
@@ -305,6 +306,36 @@ static void chunks_of_any_size_equal_the_whole(void **state)
     check_chunks(&c);
     c = latent_config(28);
     check_chunks(&c);
+    c = config();
+    c.rope.kind = DSM_ROPE_DYNAMIC;
+    c.rope.factor = 4;
+    c.rope.original_max_position_embeddings = c.max_position_embeddings = T / 3;
+    assert_int_equal(dsm_model_config_context(&c), T / 3 * 4);
+    check_chunks(&c);
+}
+
+/* Rotary scaling of type dynamic: a longer text turns slower, what is cached stays as it was, and
+ * that is the same whether the rest comes token by token or not only if the length is known. */
+static void dynamic_scaling_looks_at_the_length(void **state)
+{
+    (void)state;
+    static dsm_real whole[T * V], part[T * V];
+    fixture f;
+    dsm_model_config c = config();
+    dsm_cache *cache;
+    dsm_err err;
+    c.rope.kind = DSM_ROPE_DYNAMIC;
+    c.rope.factor = 4;
+    c.rope.original_max_position_embeddings = c.max_position_embeddings = T / 3;
+    open_fixture(&f, &c, 2, false);
+    feed_in_chunks(&f, T, whole);
+    assert_ok(dsm_cache_open(&cache, f.model, T, DSM_F32, &err));
+    dsm_net_expect(f.net, 0);
+    for (int64_t t = 0; t < T; t++)
+        assert_ok(dsm_net_feed(f.net, cache, tokens + t, 1, part + t * V, 1, &err));
+    assert_true(fabs((double)(whole[T * V - 1] - part[T * V - 1])) > 1e-4);
+    dsm_cache_close(cache);
+    close_fixture(&f);
 }
 
 /* Logits from a cache of another type, fed in chunks of any size; how far from f32 may be expected:
@@ -659,6 +690,7 @@ int main(void)
         cmocka_unit_test(evaluation_between_steps_changes_nothing),
         cmocka_unit_test(micro_batches_add_up),
         cmocka_unit_test(chunks_of_any_size_equal_the_whole),
+        cmocka_unit_test(dynamic_scaling_looks_at_the_length),
         cmocka_unit_test(latent_forms_are_equal),
         cmocka_unit_test(caches_may_be_of_other_types),
         cmocka_unit_test(training_and_inference_memory_agree),
