@@ -45,9 +45,11 @@ dsm_status dsm_conversation_write(const dsm_conversation *c, const char *path, d
 
 typedef struct dsm_chat_format dsm_chat_format;
 
-/* The format of an engine's model, which must outlive it. Errors: DSM_EFORMAT, with its line, for a
+/* The format of an engine's model, which must outlive it: by its template of that name or by one in
+ * a file; NULL: by its default one. Errors: DSM_ENOTFOUND; DSM_EFORMAT, with its line, for a
  * template that goes beyond the supported language. */
-dsm_status dsm_chat_format_open(dsm_chat_format **out, const dsm_engine *e, dsm_err *err);
+dsm_status dsm_chat_format_open(dsm_chat_format **out, const dsm_engine *e, const char *wanted,
+                                dsm_err *err);
 void dsm_chat_format_close(dsm_chat_format *f); /* accepts NULL */
 
 /* Does the format come with the model? False: it is the plain one of docs/chat.md. */

@@ -29,6 +29,7 @@ static const char help[] =
     "\n"
     "  --system TEXT              a system message\n"
     "  --load FILE                go on with a saved conversation\n"
+    "  --template NAME|FILE       another of the model's chat templates, or one in a file\n"
     "  --context N                tokens the conversation may take (4096, at most the model's)\n"
     "  --max-tokens N             stop an answer after this many tokens (1024); 0: no limit\n"
     "  --show-experts             print each token's experts and gates, layer by layer, to "
@@ -251,10 +252,11 @@ static void set_stops(dsm_chat *c, dsm_opt_list *stops)
     c->options.emit_arg = c;
 }
 
-static dsm_status open_chat(dsm_chat *c, const char *model, dsm_generation_flags *f, dsm_err *err)
+static dsm_status open_chat(dsm_chat *c, const char *model, const char *template,
+                            dsm_generation_flags *f, dsm_err *err)
 {
     DSM_TRY(dsm_engine_open(&c->engine, model, &f->engine, err));
-    DSM_TRY(dsm_chat_format_open(&c->format, c->engine, err));
+    DSM_TRY(dsm_chat_format_open(&c->format, c->engine, template, err));
     int64_t context = context_of(c, f->context);
     dsm_engine_bill bill;
     dsm_engine_bill_of(c->engine, context, &bill);
@@ -291,20 +293,21 @@ static dsm_status run(const dsm_cli *cli, int argc, char **argv, dsm_err *err)
 {
     dsm_generation_flags f;
     dsm_chat c = {.cli = cli};
-    const char *system = NULL, *load = NULL;
-    dsm_opt opts[DSM_GENERATION_OPTS + 3];
+    const char *system = NULL, *load = NULL, *template = NULL;
+    dsm_opt opts[DSM_GENERATION_OPTS + 4];
     dsm_generation_opts(&f, cli, opts);
     f.generate.max_tokens = ANSWER_DEFAULT;
     opts[DSM_GENERATION_OPTS] = (dsm_opt){"system", DSM_OPT_STRING, &system, 0, 0, ""};
     opts[DSM_GENERATION_OPTS + 1] = (dsm_opt){"load", DSM_OPT_STRING, &load, 0, 0, ""};
     opts[DSM_GENERATION_OPTS + 2] =
         (dsm_opt){"show-experts", DSM_OPT_FLAG, &c.show_experts, 0, 0, ""};
+    opts[DSM_GENERATION_OPTS + 3] = (dsm_opt){"template", DSM_OPT_STRING, &template, 0, 0, ""};
     int n;
     DSM_TRY(dsm_opts_parse(opts, sizeof opts / sizeof *opts, argc, argv, &n, err));
     if (n != 1) return dsm_fail(err, DSM_EUSAGE, "found %d arguments, expected one MODEL", n);
     dsm_generation_settle(&f);
     dsm_status status = start(&c, system, load, err);
-    if (status == DSM_OK) status = open_chat(&c, argv[0], &f, err);
+    if (status == DSM_OK) status = open_chat(&c, argv[0], template, &f, err);
     if (status == DSM_OK) status = talk(&c, err);
     close_chat(&c);
     if (status == DSM_OK && c.failed)

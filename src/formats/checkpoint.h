@@ -52,8 +52,10 @@ dsm_status dsm_checkpoint_copy_tokenizer(const char *to_dir, const char *from_di
 dsm_status dsm_checkpoint_eos(int32_t *ids, int max, int *n, const char *dir,
                               const dsm_model_config *c, dsm_err *err);
 
-/* The chat template of a folder (chat_template.jinja, else of tokenizer_config.json) or a GGUF
- * file; malloc'd, NULL if there is none. */
-dsm_status dsm_checkpoint_chat_template(char **text, const char *dir, dsm_err *err);
+/* The chat template of that name (NULL: "default") of a folder (chat_template.jinja or
+ * additional_chat_templates/NAME.jinja, else of tokenizer_config.json) or a GGUF file; malloc'd,
+ * NULL if there is none. */
+dsm_status dsm_checkpoint_chat_template(char **text, const char *dir, const char *name,
+                                        dsm_err *err);
 
 #endif

@@ -6,6 +6,7 @@
 #include "core/gguf.h"
 #include "core/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -173,32 +174,42 @@ static dsm_status copy_text(char **text, const char *from, const char *what, dsm
     return from && !*text ? no_memory(what, err) : DSM_OK;
 }
 
-static dsm_status gguf_template(char **text, const char *path, dsm_err *err)
+static const char default_name[] = "default";
+
+static bool is_default(const char *name)
+{
+    return strcmp(name, default_name) == 0;
+}
+
+static dsm_status gguf_template(char **text, const char *path, const char *name, dsm_err *err)
 {
     const char *found = NULL;
+    char key[128];
     dsm_gguf *f;
+    snprintf(key, sizeof key, "tokenizer.chat_template%s%s", is_default(name) ? "" : ".",
+             is_default(name) ? "" : name);
     DSM_TRY(dsm_gguf_open(&f, path, err));
-    dsm_status status = dsm_gguf_text(f, "tokenizer.chat_template", &found, err);
+    dsm_status status = dsm_gguf_text(f, key, &found, err);
     if (status == DSM_OK) status = copy_text(text, found, path, err);
     dsm_gguf_close(f);
     return status;
 }
 
-/* A string, or a list of {name, template} of which "default" counts. */
-static const char *template_of(const json_t *v)
+/* A string, which is the default, or a list of {name, template}. */
+static const char *template_of(const json_t *v, const char *wanted)
 {
     const json_t *item;
     size_t i;
     json_array_foreach((json_t *)(uintptr_t)v, i, item)
     {
         const char *name = json_string_value(json_object_get(item, "name"));
-        if (name && strcmp(name, "default") == 0)
+        if (name && strcmp(name, wanted) == 0)
             return json_string_value(json_object_get(item, "template"));
     }
-    return json_string_value(v);
+    return is_default(wanted) ? json_string_value(v) : NULL;
 }
 
-static dsm_status config_template(char **text, const char *path, dsm_err *err)
+static dsm_status config_template(char **text, const char *path, const char *name, dsm_err *err)
 {
     dsm_buf file = {0};
     DSM_TRY(dsm_fs_read(&file, path, TEMPLATE_MAX, err));
@@ -211,29 +222,43 @@ static dsm_status config_template(char **text, const char *path, dsm_err *err)
         return dsm_fail(err, DSM_EFORMAT, "%s: line %d: %s", path, at.line, at.text);
     }
     dsm_status status =
-        copy_text(text, template_of(json_object_get(o, "chat_template")), path, err);
+        copy_text(text, template_of(json_object_get(o, "chat_template"), name), path, err);
     json_decref(o);
     return status;
 }
 
-static dsm_status dir_template(char **text, const char *own, const char *config, dsm_err *err)
+static dsm_status dir_template(char **text, const char *own, const char *config, const char *name,
+                               dsm_err *err)
 {
     dsm_buf file = {0};
     if (!dsm_fs_exists(own))
-        return dsm_fs_exists(config) ? config_template(text, config, err) : DSM_OK;
+        return dsm_fs_exists(config) ? config_template(text, config, name, err) : DSM_OK;
     dsm_status status = dsm_fs_read(&file, own, TEMPLATE_MAX, err);
     if (status == DSM_OK) status = copy_text(text, file.data ? file.data : "", own, err);
     dsm_buf_free(&file);
     return status;
 }
 
-dsm_status dsm_checkpoint_chat_template(char **text, const char *dir, dsm_err *err)
+/* The file a folder keeps a template in by itself. */
+static char *template_path(const char *dir, const char *name)
+{
+    char file[128];
+    if (is_default(name)) return dsm_fs_join(dir, "chat_template.jinja");
+    snprintf(file, sizeof file, "additional_chat_templates/%s.jinja", name);
+    return dsm_fs_join(dir, file);
+}
+
+dsm_status dsm_checkpoint_chat_template(char **text, const char *dir, const char *name,
+                                        dsm_err *err)
 {
     *text = NULL;
-    if (dsm_checkpoint_is_gguf(dir)) return gguf_template(text, dir, err);
-    char *own = dsm_fs_join(dir, "chat_template.jinja");
+    if (!name) name = default_name;
+    if (name[0] == '\0' || strlen(name) > 64 || strchr(name, '/')) return DSM_OK;
+    if (dsm_checkpoint_is_gguf(dir)) return gguf_template(text, dir, name, err);
+    char *own = template_path(dir, name);
     char *config = dsm_fs_join(dir, "tokenizer_config.json");
-    dsm_status status = own && config ? dir_template(text, own, config, err) : no_memory(dir, err);
+    dsm_status status =
+        own && config ? dir_template(text, own, config, name, err) : no_memory(dir, err);
     free(own);
     free(config);
     return status;

@@ -6,12 +6,15 @@
 #include "infer/conversation.h"
 
 #include "core/buf.h"
+#include "core/fs.h"
 #include "formats/checkpoint.h"
 #include "infer/engine_impl.h"
 #include "template/template.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { TEMPLATE_MAX = 16 << 20 };
 
 struct dsm_chat_format {
     const dsm_engine *engine;
@@ -34,10 +37,36 @@ static const char *const plain_stops[] = {"\n\nUser:", "\nUser:"};
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-static dsm_status compile(dsm_chat_format *f, dsm_err *err)
+static dsm_status read_file(char **text, const char *path, dsm_err *err)
+{
+    dsm_buf file = {0};
+    dsm_status status = dsm_fs_read(&file, path, TEMPLATE_MAX, err);
+    if (status == DSM_OK) dsm_buf_add(&file, "", 0);
+    if (status == DSM_OK) status = dsm_buf_check(&file, path, err);
+    if (status == DSM_OK)
+        *text = file.data;
+    else
+        dsm_buf_free(&file);
+    return status;
+}
+
+/* The model's own (NULL: it has none), or what is asked for: another of its own by name, a file. */
+static dsm_status find_template(char **text, const dsm_chat_format *f, const char *wanted,
+                                dsm_err *err)
+{
+    const char *model = f->engine->loaded.dir;
+    DSM_TRY(dsm_checkpoint_chat_template(text, model, wanted, err));
+    if (*text || !wanted) return DSM_OK;
+    if (dsm_fs_exists(wanted)) return read_file(text, wanted, err);
+    return dsm_fail(err, DSM_ENOTFOUND,
+                    "template: found \"%s\", neither one of the model's by name nor a file",
+                    wanted);
+}
+
+static dsm_status compile(dsm_chat_format *f, const char *wanted, dsm_err *err)
 {
     char *text;
-    DSM_TRY(dsm_checkpoint_chat_template(&text, f->engine->loaded.dir, err));
+    DSM_TRY(find_template(&text, f, wanted, err));
     f->own = text != NULL;
     const char *used = text ? text : plain_format;
     dsm_status status =
@@ -86,13 +115,14 @@ static void find_turn_end(dsm_chat_format *f)
     free(behind);
 }
 
-dsm_status dsm_chat_format_open(dsm_chat_format **out, const dsm_engine *e, dsm_err *err)
+dsm_status dsm_chat_format_open(dsm_chat_format **out, const dsm_engine *e, const char *wanted,
+                                dsm_err *err)
 {
     *out = NULL;
     dsm_chat_format *f = calloc(1, sizeof *f);
     if (!f) return dsm_fail(err, DSM_ENOMEM, "chat: out of memory");
     f->engine = e;
-    dsm_status status = compile(f, err);
+    dsm_status status = compile(f, wanted, err);
     if (status != DSM_OK) {
         dsm_chat_format_close(f);
         return dsm_fail_context(err, status, "%s", e->loaded.dir);

@@ -97,7 +97,7 @@ static dsm_status put_tokenizer(dsm_gguf_meta *meta, const dsm_model_config *c, 
     DSM_TRY(dsm_tokenizer_open(&t, from, err));
     dsm_status status = dsm_tokenizer_put_gguf(meta, t, c->vocab_size, from, err);
     if (status == DSM_OK) status = put_ends(meta, c, t, from, err);
-    if (status == DSM_OK) status = dsm_checkpoint_chat_template(&template, from, err);
+    if (status == DSM_OK) status = dsm_checkpoint_chat_template(&template, from, NULL, err);
     if (template) dsm_gguf_put_text(meta, "tokenizer.chat_template", template);
     free(template);
     dsm_tokenizer_close(t);

@@ -138,7 +138,7 @@ static void test_one_bos(void **state)
         dsm_chat_format *f;
         dsm_ids ids = {0};
         dsm_conversation *c = talk("the cat");
-        assert_ok(dsm_chat_format_open(&f, e, &err));
+        assert_ok(dsm_chat_format_open(&f, e, NULL, &err));
         assert_ok(dsm_chat_encode(f, c, true, NULL, &ids, &err));
         size_t n = 0;
         for (size_t k = 0; k < ids.len; k++)
@@ -162,7 +162,7 @@ static void test_turn_end(void **state)
     dsm_chat_format *f;
     const int32_t *ids;
     const char *const *stops;
-    assert_ok(dsm_chat_format_open(&f, e, &err));
+    assert_ok(dsm_chat_format_open(&f, e, NULL, &err));
     assert_true(dsm_chat_format_own(f));
     assert_int_equal(dsm_chat_format_stop_ids(f, &ids), 1);
     assert_int_equal(ids[0], 3);
@@ -184,7 +184,7 @@ static void test_plain(void **state)
     const char *const *stops;
     assert_ok(dsm_conversation_set_system(c, "Be brief.", &err));
     assert_ok(dsm_conversation_add(c, "assistant", "Yes?", 4, &err));
-    assert_ok(dsm_chat_format_open(&f, e, &err));
+    assert_ok(dsm_chat_format_open(&f, e, NULL, &err));
     assert_false(dsm_chat_format_own(f));
     assert_int_equal(dsm_chat_format_stops(f, &stops), 2);
     assert_ok(dsm_chat_render(f, c, true, &text, &n, &err));
@@ -248,7 +248,7 @@ static void test_prefix(void **state)
     dsm_conversation *c;
     dsm_chat_trace trace = {0};
     int64_t all;
-    assert_ok(dsm_chat_format_open(&f, e, &err));
+    assert_ok(dsm_chat_format_open(&f, e, NULL, &err));
     assert_ok(dsm_session_open(&s, e, 0, &err));
     assert_ok(dsm_conversation_new(&c, &err));
     int64_t fed = ask(f, s, c, &trace, "the cat", &all);
@@ -284,7 +284,7 @@ static void test_leading_space(void **state)
     dsm_conversation *c;
     dsm_chat_trace trace = {0};
     int64_t all;
-    assert_ok(dsm_chat_format_open(&f, e, &err));
+    assert_ok(dsm_chat_format_open(&f, e, NULL, &err));
     assert_ok(dsm_session_open(&s, e, 0, &err));
     assert_ok(dsm_conversation_new(&c, &err));
     ask(f, s, c, &trace, "the cat", &all);
@@ -414,9 +414,52 @@ static void test_wrong_template(void **state)
     char *dir = test_make_dir();
     dsm_engine *e = make_engine(dir, "a\n{% include 'x' %}", true);
     dsm_chat_format *f;
-    assert_fails(dsm_chat_format_open(&f, e, &err), DSM_EFORMAT,
+    assert_fails(dsm_chat_format_open(&f, e, NULL, &err), DSM_EFORMAT,
                  "chat template: line 2: the tag \"include\" is not supported");
     dsm_engine_close(e);
+    test_remove_dir(dir);
+}
+
+static void expect_text(const dsm_engine *e, const char *template, const char *expected)
+{
+    dsm_chat_format *f;
+    dsm_conversation *c = talk("Hi");
+    char *text;
+    size_t n;
+    assert_ok(dsm_chat_format_open(&f, e, template, &err));
+    assert_true(dsm_chat_format_own(f));
+    assert_ok(dsm_chat_render(f, c, true, &text, &n, &err));
+    assert_string_equal(text, expected);
+    free(text);
+    dsm_conversation_free(c);
+    dsm_chat_format_close(f);
+}
+
+/* Several templates in a list, each in a file of its own, and one that is not the model's. */
+static void test_named_templates(void **state)
+{
+    (void)state;
+    char *dir = test_make_dir(), *model = dsm_fs_join(dir, "m");
+    dsm_engine *e = make_engine(dir, NULL, true);
+    char *config = dsm_fs_join(model, "tokenizer_config.json");
+    char *more = dsm_fs_join(model, "additional_chat_templates");
+    char *rag = dsm_fs_join(more, "rag.jinja"), *file = dsm_fs_join(dir, "x.jinja");
+    static const char list[] = "{\"chat_template\": [{\"name\": \"tool_use\", \"template\": \"T\"},"
+                               " {\"name\": \"default\", \"template\": \"D\"}]}";
+    dsm_chat_format *f;
+    assert_ok(dsm_fs_replace(config, list, strlen(list), &err));
+    assert_ok(dsm_fs_make_dirs(more, &err));
+    assert_ok(dsm_fs_replace(rag, "R", 1, &err));
+    assert_ok(dsm_fs_replace(file, "F", 1, &err));
+    expect_text(e, NULL, "D");
+    expect_text(e, "default", "D");
+    expect_text(e, "tool_use", "T");
+    expect_text(e, "rag", "R");
+    expect_text(e, file, "F");
+    assert_fails(dsm_chat_format_open(&f, e, "other", &err), DSM_ENOTFOUND, "found \"other\"");
+    assert_fails(dsm_chat_format_open(&f, e, "../rag", &err), DSM_ENOTFOUND, "found \"../rag\"");
+    dsm_engine_close(e);
+    free(file), free(rag), free(more), free(config), free(model);
     test_remove_dir(dir);
 }
 
@@ -427,7 +470,7 @@ int main(void)
         cmocka_unit_test(test_plain),          cmocka_unit_test(test_prefix),
         cmocka_unit_test(test_leading_space),  cmocka_unit_test(test_session_set),
         cmocka_unit_test(test_interrupted),    cmocka_unit_test(test_files),
-        cmocka_unit_test(test_wrong_template),
+        cmocka_unit_test(test_wrong_template), cmocka_unit_test(test_named_templates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

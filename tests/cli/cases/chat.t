@@ -12,6 +12,10 @@ $ dsmoe chat m --cache-type q3
 2> dsmoe chat: cache type: found "q3", expected f32, f16 or q8_0
 exit 2
 
+$ dsmoe chat m --template nothing < /dev/null
+2> dsmoe chat: m: template: found "nothing", neither one of the model's by name nor a file
+exit 1
+
 $ dsmoe chat m --context 65 < /dev/null
 2> memory: {*}
 2> this model brings no chat template: plain "User:" and "Assistant:" instead
