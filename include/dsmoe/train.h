@@ -72,7 +72,8 @@ typedef struct dsm_recipe {
         double expert, device;
         int64_t devices, device_limit;
         double communication, z, bias_rate;
-        int bias_rule; /* dsm_bias_rule */
+        int bias_rule;       /* dsm_bias_rule */
+        double drop, spared; /* token dropping by device */
         int scope;     /* dsm_scope */
     } balance;
     struct {

@@ -18,7 +18,8 @@ typedef enum dsm_stream {
     DSM_STREAM_SECOND = 5,  /* GShard: random second choice */
     DSM_STREAM_HASH = 6,    /* Hash layer: random table; index = token id, step = layer */
     DSM_STREAM_SAMPLE = 7,  /* generation; index = position */
-    DSM_STREAM_TEST = 8     /* tests and benchmarks */
+    DSM_STREAM_TEST = 8,    /* tests and benchmarks */
+    DSM_STREAM_DROP = 12    /* sequences that token dropping spares; index = sequence */
 } dsm_stream;
 
 typedef struct dsm_rng {

@@ -15,6 +15,24 @@ static int64_t device_limit(const dsm_balance *b)
     return b->device_limit > 0 ? b->device_limit : devices(b);
 }
 
+static dsm_status check_drop(const dsm_drop *d, const dsm_model_config *c, dsm_err *err)
+{
+    if (d->factor == 0 || c->n_routed_experts == 0) return DSM_OK;
+    if (!(d->factor > 0 && d->factor < 1e6 && d->spared >= 0 && d->spared <= 1))
+        return dsm_fail(err, DSM_ERANGE,
+                        "balance.drop: found %g and %g, expected a number >= 0 and one of 0 to 1",
+                        d->factor, d->spared);
+    if (d->devices < 1 || d->devices > DSM_MAX_GROUPS || c->n_routed_experts % d->devices != 0)
+        return dsm_fail(err, DSM_ESHAPE,
+                        "balance.drop: found %lld devices, expected a divisor of n_routed_experts "
+                        "%lld, at most %d",
+                        (long long)d->devices, (long long)c->n_routed_experts, DSM_MAX_GROUPS);
+    if (c->router == DSM_ROUTER_SOFTMAX || c->router == DSM_ROUTER_SIGMOID) return DSM_OK;
+    return dsm_fail(
+        err, DSM_EUSAGE,
+        "balance.drop: expected router softmax or sigmoid; others have capacity_factor");
+}
+
 dsm_status dsm_balance_check(const dsm_balance *b, const dsm_model_config *c, dsm_err *err)
 {
     const struct {
@@ -36,7 +54,7 @@ dsm_status dsm_balance_check(const dsm_balance *b, const dsm_model_config *c, ds
         return dsm_fail(err, DSM_ERANGE,
                         "balance.device_limit: found %lld, expected 0 to devices %lld",
                         (long long)b->device_limit, (long long)devices(b));
-    return DSM_OK;
+    return check_drop(&b->drop, c, err);
 }
 
 dsm_balance_act dsm_balance_carve(dsm_arena *a, const dsm_balance *b, int64_t n_seq, int64_t T,

@@ -13,13 +13,14 @@
 #define DSMOE_MODEL_BALANCE_H
 
 #include "core/arena.h"
-#include "model/router.h"
+#include "model/drop.h"
 
 typedef struct dsm_balance {
     double expert, device, communication, z; /* factors a1, a2, a3, a_z; 0: off */
     int64_t devices;                         /* D: experts in that many contiguous groups; 0: 1 */
     int64_t device_limit;                    /* M: devices a token may use; 0: D */
     bool per_sequence;
+    dsm_drop drop; /* of tokens, by device */
 } dsm_balance;
 
 /* Are the factors >= 0 and do the groups fit the model? DSM_ERANGE or DSM_ESHAPE. */

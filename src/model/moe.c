@@ -98,6 +98,7 @@ static void route(const dsm_ctx *c, const dsm_moe_params *p, dsm_moe_act *s,
         dsm_watch(c, "router logits", s->route.logit, c->R * s->route.E);
     }
     router->forward(c->exec, &s->route);
+    if (c->balance) dsm_drop_apply(c->exec, &c->balance->drop, &s->route);
     if (c->balance)
         dsm_balance_forward(c->exec, c->balance, &s->route, &s->balance, c->balance_loss);
     dsm_lap(c, DSM_PART_ROUTER);

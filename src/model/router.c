@@ -200,7 +200,7 @@ static dsm_real gate_factor(const dsm_route *r, const gate_rule *rule, int64_t t
     if (!rule->normalised) return rule->scale;
     dsm_real sum = (dsm_real)1e-20;
     for (int64_t k = 0; k < r->K; k++)
-        sum += r->score[t * r->E + r->pick[t * r->K + k]];
+        sum += r->score[t * r->E + dsm_pick_expert(r->pick[t * r->K + k])];
     return rule->scale / sum;
 }
 
@@ -230,8 +230,10 @@ static void gate_bwd_token(const dsm_route *r, void *arg, int64_t t)
     dsm_real factor = gate_factor(r, &g->rule, t), mean = 0;
     for (int64_t k = 0; g->rule.normalised && k < r->K; k++)
         mean += gate[k] / g->rule.scale * dgate[k];
-    for (int64_t k = 0; k < r->K; k++)
-        g->dscore[t * r->E + r->pick[t * r->K + k]] += factor * (dgate[k] - mean);
+    for (int64_t k = 0; k < r->K; k++) { /* a gate that is not taken is no function of its score */
+        int32_t pick = r->pick[t * r->K + k];
+        g->dscore[t * r->E + dsm_pick_expert(pick)] += factor * ((pick < 0 ? 0 : dgate[k]) - mean);
+    }
 }
 
 void dsm_route_gates_bwd(const dsm_exec *x, const dsm_route *r, const dsm_real *dgate,

@@ -59,6 +59,8 @@ const dsm_setting dsm_recipe_table[] = {
     {"balance.z", REAL, FIELD(balance.z), "0", 0, UP, NULL, "router z-loss"},
     {"balance.bias_rate", REAL, FIELD(balance.bias_rate), "0", 0, UP, NULL, "loss-free balancing: update rate of the selection bias; 0: off"},
     {"balance.bias_rule", CHOICE, FIELD(balance.bias_rule), "sign", 0, 0, rules, "loss-free balancing: update by the sign of the error or in proportion to it"},
+    {"balance.drop", REAL, FIELD(balance.drop), "0", 0, UP, NULL, "token dropping: rows that a device takes, over the mean of all devices; those of lowest affinity are left out; 0: off"},
+    {"balance.spared", REAL, FIELD(balance.spared), "0.1", 0, 1, NULL, "token dropping: share of sequences of which nothing is left out"},
     {"balance.scope", CHOICE, FIELD(balance.scope), "sequence", 0, 0, scopes, "tokens over which balance losses are taken"},
     {"eval.every", INT, FIELD(eval.every), "250", 0, UP, NULL, "steps between evaluations; 0: only at the end"},
     {"eval.sequences", INT, FIELD(eval.sequences), "200", 1, UP, NULL, "held-out sequences of an evaluation, at most one pass"},

@@ -174,13 +174,17 @@ static dsm_balance balance_of(const dsm_recipe *r, const dsm_model_config *c)
     bool limited = c->topk_method != DSM_TOPK_GREEDY;
     bool grouped = r->balance.devices == 0 && limited && c->n_group > 1;
     int64_t limit = r->balance.device_limit;
+    int64_t devices = grouped ? c->n_group : r->balance.devices;
     return (dsm_balance){.expert = r->balance.expert,
                          .device = r->balance.device,
                          .communication = r->balance.communication,
                          .z = r->balance.z,
-                         .devices = grouped ? c->n_group : r->balance.devices,
+                         .devices = devices,
                          .device_limit = grouped && limit == 0 ? c->topk_group : limit,
-                         .per_sequence = r->balance.scope == DSM_SCOPE_SEQUENCE};
+                         .per_sequence = r->balance.scope == DSM_SCOPE_SEQUENCE,
+                         .drop = {.factor = r->balance.drop,
+                                  .spared = r->balance.spared,
+                                  .devices = devices > 0 ? devices : 1}};
 }
 
 static dsm_stepper_options stepper_options(const dsm_recipe *r, const dsm_model_config *c)
