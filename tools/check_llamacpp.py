@@ -19,7 +19,7 @@ its logits are near ours, not equal, and a router may choose another expert of n
 LIMITS has what is allowed: the root mean square of the differences as a share of the logits' standard
 deviation (unrelated logits: 1.4). Greedy continuations are equal in f32; of other types it is told how
 long they are, for the flat logits of a random model part them soon. Those of SmolLM2 may part only where
-the two best logits are nearly equal. Exits 1 with the first difference beyond."""
+the two best logits are nearly equal, and with its weights as f32 nowhere. Exits 1 with the first difference beyond."""
 
 import argparse
 import ctypes
@@ -267,17 +267,26 @@ def smollm2():
     return found[0] if found else None
 
 
-def check_smollm2(ours, path):
-    theirs = Theirs(path)
-    compare_texts("SmolLM2", ours, path, theirs)
+def check_continuations(what, ours, path, theirs, slack):
     for prompt in PROMPTS:
         ids = theirs.encode(prompt)
         _, tokens, drawn = theirs.logits(ids)
         found = ours.generate(path, prompt, NEW_TOKENS)["tokens"]
         same = sum(1 for _ in iter_same(found, tokens))
-        print(f"SmolLM2 {prompt[:24]!r:30} greedy {same} of {NEW_TOKENS} ids equal", flush=True)
-        if not parts_at_a_tie(found, tokens, drawn, SMOLLM2_SLACK):
-            fail("SmolLM2", f"{prompt!r}: {found} here, {tokens} in llama.cpp")
+        margin = "" if same == NEW_TOKENS else f", {drawn[same][tokens[same]] - drawn[same][found[same]]:.2f} apart"
+        print(f"{what} {prompt[:24]!r:30} greedy {same} of {NEW_TOKENS} ids equal{margin}", flush=True)
+        if not parts_at_a_tie(found, tokens, drawn, slack):
+            fail(what, f"{prompt!r}: {found} here, {tokens} in llama.cpp")
+
+
+def check_smollm2(ours, path):
+    """As it is; and with its weights as f32, where neither program rounds activations."""
+    theirs = Theirs(path)
+    compare_texts("SmolLM2", ours, path, theirs)
+    check_continuations("SmolLM2 q4_1", ours, path, theirs, SMOLLM2_SLACK)
+    exact = ours.folder / "smollm2-f32.gguf"
+    ours.run("convert", path, exact, "--dtype", "f32")
+    check_continuations("SmolLM2 f32 ", ours, exact, Theirs(exact, **F32_CACHE), 0.0)
 
 
 def main():
