@@ -52,6 +52,8 @@ typedef struct dsm_linear {
     bool accumulate;     /* forward and input: += instead of = */
     bool first;          /* weight: = instead of += */
     bool exact;          /* f32 products whatever the compute precision (the router's) */
+    /* forward: another map to do in the same call, whose y is no x of these; NULL: no more */
+    const struct dsm_linear *next;
 } dsm_linear;
 
 /* Causal attention of T new positions per sequence over S = past + T keys.

@@ -115,7 +115,7 @@ static void rotate(const dsm_ctx *c, const places *p, int sign)
     rotate_heads(c, p->k, p->kv_rs, kv_heads, sign);
 }
 
-/* One product where the weights and the rows of q, k, v lie together, else three. */
+/* One product where the weights and the rows of q, k, v lie together, else three in one call. */
 static bool is_merged(const dsm_ctx *c, const dsm_attn_params *p)
 {
     return p->gqa.qkv.w.rows > 0 && !in_place(c);
@@ -126,9 +126,10 @@ static void project(const dsm_ctx *c, const dsm_attn_params *p, const places *at
     if (is_merged(c, p)) {
         dsm_linear_forward(c, &p->gqa.qkv, at->q, at->q_rs, false, x, c->R);
     } else {
-        dsm_linear_forward(c, &p->gqa.q, at->q, at->q_rs, false, x, c->R);
-        dsm_linear_forward(c, &p->gqa.k, at->k, at->kv_rs, false, x, c->R);
-        dsm_linear_forward(c, &p->gqa.v, at->v, at->kv_rs, false, x, c->R);
+        const dsm_map maps[] = {{&p->gqa.q, at->q, at->q_rs},
+                                {&p->gqa.k, at->k, at->kv_rs},
+                                {&p->gqa.v, at->v, at->kv_rs}};
+        dsm_linear_forward_all(c, maps, 3, x, c->R);
     }
     dsm_bias_forward(c, &p->gqa.bq, at->q, at->q_rs, c->R);
     dsm_bias_forward(c, &p->gqa.bk, at->k, at->kv_rs, c->R);

@@ -235,18 +235,19 @@ static void put_columns(const dsm_ctx *c, dsm_real *low, const dsm_real *from, i
     c->k->columns(c->exec, low + first, low_width(c->config), from, n, c->R, n);
 }
 
-/* x (R, D) to low: one product where the weights lie together. */
-static void project_low(const dsm_ctx *c, const dsm_mla_params *p, dsm_real *low, const dsm_real *x)
+/* x (R, D) to low, and to q if queries have no latent: one product where the weights lie together,
+ * else two in one call. */
+static void project_inputs(const dsm_ctx *c, const dsm_mla_params *p, const mla_act *act,
+                           const dsm_real *x)
 {
     const int64_t rs = low_width(c->config), lq = c->config->q_lora_rank;
-    if (p->a.w.rows > 0) {
-        dsm_linear_forward(c, &p->a, low, rs, false, x, c->R);
-    } else {
-        if (lq > 0) dsm_linear_forward(c, &p->q_a, low, rs, false, x, c->R);
-        dsm_linear_forward(c, &p->kv_a, low + lq, rs, false, x, c->R);
-    }
-    dsm_bias_forward(c, &p->bq_a, low, rs, c->R);
-    dsm_bias_forward(c, &p->bkv_a, low + lq, rs, c->R);
+    const dsm_map low = {p->a.w.rows > 0 ? &p->a : &p->kv_a,
+                         p->a.w.rows > 0 ? act->low : act->low + lq, rs};
+    const dsm_map queries = {&p->q, act->q, dsm_model_config_q_width(c->config)};
+    const dsm_map maps[] = {low, lq > 0 ? (dsm_map){&p->q_a, act->low, rs} : queries};
+    dsm_linear_forward_all(c, maps, lq > 0 && p->a.w.rows > 0 ? 1 : 2, x, c->R);
+    dsm_bias_forward(c, &p->bq_a, act->low, rs, c->R);
+    dsm_bias_forward(c, &p->bkv_a, act->low + lq, rs, c->R);
 }
 
 static void project_low_backward(const dsm_ctx *c, const dsm_mla_params *p, dsm_real *dx,
@@ -283,15 +284,15 @@ static void project(const dsm_ctx *c, const dsm_mla_params *p, const mla_act *ac
 {
     const dsm_model_config *g = c->config;
     const int64_t lq = g->q_lora_rank, lk = g->kv_lora_rank, nq = dsm_model_config_q_width(g);
-    project_low(c, p, act->low, x);
+    project_inputs(c, p, act, x);
     take_columns(c, act->latent_low, act->low, lq, lk);
     take_columns(c, act->shared, act->low, lq + lk, g->qk_rope_head_dim);
     norm_latent(c, &p->kv_norm, act->latent, act->latent_rstd, act->latent_low);
     if (lq > 0) {
         take_columns(c, act->q_low, act->low, 0, lq);
         norm_latent(c, &p->q_a_norm, act->q_latent, act->q_rstd, act->q_low);
+        dsm_linear_forward(c, &p->q, act->q, nq, false, act->q_latent, c->R);
     }
-    dsm_linear_forward(c, &p->q, act->q, nq, false, lq > 0 ? act->q_latent : x, c->R);
     rotate_both(c, act->q, act->shared, +1);
     dsm_watch(c, "queries", act->q, c->R * nq);
     dsm_watch(c, "latent keys and values", act->latent, c->R * lk);

@@ -63,21 +63,41 @@ void dsm_clear(const dsm_ctx *c, dsm_real *dst, int64_t n)
 
 /* --- plain linear maps ------------------------------------------------------------------- */
 
+/* begin: {0, rows} */
+static dsm_linear forward_map(const dsm_weight *w, const int32_t *begin, dsm_real *y, int64_t y_rs,
+                              const dsm_real *x)
+{
+    return (dsm_linear){.n_groups = 1,
+                        .begin = begin,
+                        .N = w->w.rows,
+                        .K = w->w.cols,
+                        .w = &w->w,
+                        .x = x,
+                        .x_rs = w->w.cols,
+                        .y = y,
+                        .y_rs = y_rs,
+                        .exact = w->exact};
+}
+
 void dsm_linear_forward(const dsm_ctx *c, const dsm_weight *w, dsm_real *y, int64_t y_rs,
                         bool accumulate, const dsm_real *x, int64_t rows)
 {
     const int32_t begin[2] = {0, (int32_t)rows};
-    c->k->linear(c->exec, &(dsm_linear){.n_groups = 1,
-                                        .begin = begin,
-                                        .N = w->w.rows,
-                                        .K = w->w.cols,
-                                        .w = &w->w,
-                                        .x = x,
-                                        .x_rs = w->w.cols,
-                                        .y = y,
-                                        .y_rs = y_rs,
-                                        .accumulate = accumulate,
-                                        .exact = w->exact});
+    dsm_linear op = forward_map(w, begin, y, y_rs, x);
+    op.accumulate = accumulate;
+    c->k->linear(c->exec, &op);
+}
+
+void dsm_linear_forward_all(const dsm_ctx *c, const dsm_map *map, int n, const dsm_real *x,
+                            int64_t rows)
+{
+    const int32_t begin[2] = {0, (int32_t)rows};
+    dsm_linear op[DSM_MAPS];
+    for (int i = 0; i < n; i++) {
+        op[i] = forward_map(map[i].w, begin, map[i].y, map[i].y_rs, x);
+        op[i].next = i + 1 < n ? &op[i + 1] : NULL;
+    }
+    c->k->linear(c->exec, op);
 }
 
 void dsm_linear_backward(const dsm_ctx *c, const dsm_weight *w, dsm_real *dx, bool accumulate,

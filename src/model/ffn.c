@@ -57,22 +57,41 @@ static dsm_linear outer(const dsm_ffn_params *p, const dsm_rows *at, const dsm_r
                         .dw = p->ddown};
 }
 
-static void inner_forward(const dsm_ctx *c, const inner_maps *in)
+/* Maps that do not wait for each other are one call. */
+static void inner_forward(const dsm_ctx *c, inner_maps *in, int n)
 {
-    for (int i = 0; i < in->n; i++)
-        c->k->linear(c->exec, &in->map[i]);
+    const dsm_linear *next = NULL;
+    while (n-- > 0)
+        for (int m = in[n].n - 1; m >= 0; m--) {
+            in[n].map[m].next = next;
+            next = &in[n].map[m];
+        }
+    c->k->linear(c->exec, next);
+}
+
+void dsm_ffn_forward_all(const dsm_ctx *c, const dsm_ffn *f, int n, const dsm_real *x)
+{
+    inner_maps in[DSM_FFNS];
+    dsm_linear down[DSM_FFNS] = {{0}};
+    for (int i = 0; i < n; i++) {
+        in[i] = inner(f[i].p, f[i].at, x, f[i].s->gu);
+        down[i] = outer(f[i].p, f[i].at, f[i].s->act, f[i].y);
+        down[i].accumulate = f[i].accumulate;
+        down[i].next = i + 1 < n ? &down[i + 1] : NULL;
+    }
+    inner_forward(c, in, n);
+    for (int i = 0; i < n; i++) {
+        const int64_t F = f[i].p->F;
+        c->k->swiglu(c->exec, f[i].s->act, f[i].s->gu, f[i].s->gu + F, 2 * F, f[i].at->gate,
+                     f[i].at->begin[f[i].at->n_groups], F);
+    }
+    c->k->linear(c->exec, down);
 }
 
 void dsm_ffn_forward(const dsm_ctx *c, const dsm_ffn_params *p, const dsm_ffn_act *s,
                      const dsm_rows *at, dsm_real *y, bool accumulate, const dsm_real *x)
 {
-    inner_maps in = inner(p, at, x, s->gu);
-    dsm_linear down = outer(p, at, s->act, y);
-    inner_forward(c, &in);
-    c->k->swiglu(c->exec, s->act, s->gu, s->gu + p->F, 2 * p->F, at->gate, at->begin[at->n_groups],
-                 p->F);
-    down.accumulate = accumulate;
-    c->k->linear(c->exec, &down);
+    dsm_ffn_forward_all(c, &(dsm_ffn){p, s, at, y, accumulate}, 1, x);
 }
 
 /* h = γ silu(g) ⊙ u, y = W_down h:
@@ -88,7 +107,7 @@ void dsm_ffn_backward(const dsm_ctx *c, const dsm_ffn_params *p, const dsm_ffn_a
     inner_maps in = inner(p, at, x, s->gu);
     dsm_linear down = outer(p, at, s->act, (dsm_real *)(uintptr_t)dy);
     dsm_real *g = s->gu, *u = s->gu + p->F;
-    if (s->again) inner_forward(c, &in);
+    if (s->again) inner_forward(c, &in, 1);
     down.dx = s->act;
     down.dy_rows = at->rows;
     down.first = c->first_gradients;

@@ -31,6 +31,18 @@ dsm_ffn_act dsm_ffn_carve(dsm_arena *a, int64_t R, int64_t F, bool keep, const d
 void dsm_ffn_forward(const dsm_ctx *c, const dsm_ffn_params *p, const dsm_ffn_act *s,
                      const dsm_rows *at, dsm_real *y, bool accumulate, const dsm_real *x);
 
+/* The same of up to DSM_FFNS at once, each with memory of its own: decoding reads the weights of
+ * all in one loop, and then in another. */
+enum { DSM_FFNS = 2 };
+typedef struct dsm_ffn {
+    const dsm_ffn_params *p;
+    const dsm_ffn_act *s;
+    const dsm_rows *at;
+    dsm_real *y;
+    bool accumulate;
+} dsm_ffn;
+void dsm_ffn_forward_all(const dsm_ctx *c, const dsm_ffn *f, int n, const dsm_real *x);
+
 /* dx (R, D) = per row of the groups: not yet summed over the rows that read one x. */
 void dsm_ffn_backward(const dsm_ctx *c, const dsm_ffn_params *p, const dsm_ffn_act *s,
                       const dsm_rows *at, dsm_real *dx, bool accumulate, const dsm_real *dy,

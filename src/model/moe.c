@@ -24,9 +24,16 @@ static void carve_routing(dsm_moe_act *s, dsm_arena *a, const dsm_shape *g)
     s->balance = dsm_balance_carve(a, g->balance, g->n_seq, g->R, E);
 }
 
+static dsm_ffn_act carve_beside(dsm_arena *a, const dsm_shape *g)
+{
+    const int64_t F = shared_width(g->config), R = g->R < DSM_MOE_FEW ? g->R : DSM_MOE_FEW;
+    if (g->training) return (dsm_ffn_act){0};
+    return (dsm_ffn_act){.gu = dsm_take_reals(a, R * 2 * F), .act = dsm_take_reals(a, R * F)};
+}
+
 dsm_moe_act dsm_moe_carve_shared(dsm_arena *a, const dsm_shape *g, const dsm_ffn_act *ffn)
 {
-    dsm_moe_act s = {.experts = *ffn, .shared = *ffn};
+    dsm_moe_act s = {.experts = *ffn, .shared = *ffn, .beside = carve_beside(a, g)};
     if (!g->keep.stream) carve_routing(&s, a, g);
     return s;
 }
@@ -110,13 +117,17 @@ static dsm_rows expert_rows(const dsm_moe_act *s, const dsm_moe_scratch *w)
                       w->drow_gate};
 }
 
+/* The routed experts, and with them the shared ones if `shared` is not NULL. */
 static void experts_forward(const dsm_ctx *c, const dsm_moe_params *p, const dsm_moe_act *s,
-                            const dsm_moe_scratch *w, dsm_real *y, const dsm_real *x)
+                            const dsm_moe_scratch *w, const dsm_ffn *shared, dsm_real *y,
+                            const dsm_real *x)
 {
     dsm_rows at = expert_rows(s, w);
+    dsm_ffn ffn[2] = {{&p->experts, &s->experts, &at, w->rows, false}};
+    if (shared) ffn[1] = *shared;
     dsm_dispatch_sort(&s->dispatch, &s->route);
     dsm_lap(c, DSM_PART_DISPATCH);
-    dsm_ffn_forward(c, &p->experts, &s->experts, &at, w->rows, false, x);
+    dsm_ffn_forward_all(c, ffn, shared ? 2 : 1, x);
     dsm_watch(c, "expert outputs", w->rows, at.begin[at.n_groups] * p->experts.D);
     dsm_lap(c, DSM_PART_EXPERTS);
     c->k->combine(c->exec, y, w->rows, s->dispatch.pos, c->R, s->route.K, p->experts.D);
@@ -127,14 +138,18 @@ void dsm_moe_forward(const dsm_ctx *c, const dsm_moe_params *p, dsm_moe_act *s,
                      const dsm_moe_scratch *w, dsm_real *y, const dsm_real *x)
 {
     const int32_t all[2] = {0, (int32_t)c->R};
-    if (p->shared.n_groups > 0) {
-        dsm_ffn_forward(c, &p->shared, &s->shared, &(dsm_rows){.n_groups = 1, .begin = all}, y,
-                        true, x);
+    const dsm_rows rows = {.n_groups = 1, .begin = all};
+    const bool has_shared = p->shared.n_groups > 0;
+    const bool together =
+        has_shared && p->experts.n_groups > 0 && c->R <= DSM_MOE_FEW && s->beside.gu;
+    const dsm_ffn shared = {&p->shared, together ? &s->beside : &s->shared, &rows, y, true};
+    if (has_shared && !together) {
+        dsm_ffn_forward_all(c, &shared, 1, x);
         dsm_lap(c, DSM_PART_SHARED);
     }
     if (p->experts.n_groups == 0) return;
     route(c, p, s, w, x);
-    experts_forward(c, p, s, w, y, x);
+    experts_forward(c, p, s, w, together ? &shared : NULL, y, x);
 }
 
 /* Each expert's row of token t receives dy_t, and its backward gives dx_tk and dgate_tk; dx_t +=

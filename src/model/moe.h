@@ -18,7 +18,12 @@ typedef struct dsm_moe_act {
     dsm_balance_act balance;
     dsm_ffn_act experts; /* (R·K) rows */
     dsm_ffn_act shared;  /* (R) rows */
+    dsm_ffn_act beside;  /* the same apart from the experts' memory, for DSM_MOE_FEW rows */
 } dsm_moe_act;
+
+/* Rows up to which, when not training, shared and routed experts are done together: decoding then
+ * reads the weights of both in one loop. */
+enum { DSM_MOE_FEW = 8 };
 
 typedef struct dsm_moe_scratch {
     dsm_real *work;            /* (R, E) */

@@ -43,6 +43,7 @@ static const shape shapes[] = {
     {2, {600, 10}, 51, 129, 0, false, true, DSM_F32},
     /* stored types, forward and input */
     {1, {1}, 70, 300, 0, false, false, DSM_BF16},
+    {2, {1, 1}, 500, 129, 0, false, true, DSM_BF16},
     {2, {40, 3}, 65, 70, 0, true, false, DSM_BF16},
     {1, {2}, 70, 300, 0, false, true, DSM_F16},
     {2, {3, 40}, 65, 270, 0, true, false, DSM_F16},
@@ -50,6 +51,7 @@ static const shape shapes[] = {
     {3, {50, 0, 20}, 100, 96, 3, true, true, DSM_F16},
     /* quantised: few rows, many rows, an odd number of blocks */
     {1, {1}, 70, 96, 0, false, false, DSM_Q8_0},
+    {3, {1, 1, 1}, 401, 320, 0, true, false, DSM_Q8_0}, /* spans that cut and cross groups */
     {4, {1, 0, 8, 5}, 31, 288, 1, true, true, DSM_Q8_0},
     {3, {40, 3, 17}, 65, 1056, 0, true, false, DSM_Q8_0},
     {1, {2}, 33, 160, 0, false, true, DSM_Q4_0},
@@ -157,6 +159,60 @@ static void test_forward(void **state)
         k.out[0] = (lab_out){"y", n, s->accumulate ? lab_random(n, 1, 5) : NULL,
                              stored_tol(s, s->K), 0, false};
         name_case(&k, s);
+        lab_check(&k);
+        lab_release();
+    }
+}
+
+/* ---- several maps in one call ---------------------------------------------------------------- */
+
+enum { CHAIN = 3, CHAIN_ROWS = 64 };
+
+/* All of one chain read the same rows. */
+static const shape chains[][CHAIN] = {
+    {{1, {1}, 600, 512, 0, true, false, DSM_Q8_0}, /* as a decoder's queries, keys and values */
+     {1, {1}, 130, 512, 3, true, false, DSM_Q8_0},
+     {1, {1}, 7, 512, 0, true, true, DSM_F32}},
+    {{4, {1, 0, 1, 2}, 200, 256, 0, true, false, DSM_Q8_0}, /* as experts, of several types */
+     {4, {1, 0, 1, 2}, 190, 256, 0, true, false, DSM_Q4_K},
+     {1, {4}, 333, 256, 1, true, true, DSM_BF16}},
+    {{1, {3}, 33, 256, 0, false, false, DSM_Q6_K}, /* not all of them with few rows */
+     {2, {9, 40}, 65, 256, 0, true, false, DSM_Q8_0},
+     {2, {0, 0}, 20, 256, 0, false, false, DSM_F32}},
+};
+
+typedef struct chain_ctx {
+    ctx map[CHAIN];
+} chain_ctx;
+
+static void run_chain(const dsm_exec *x, const void *raw, dsm_real *const *out)
+{
+    dsm_linear op[CHAIN];
+    for (int i = CHAIN - 1; i >= 0; i--) {
+        op[i] = ((const chain_ctx *)raw)->map[i].op;
+        op[i].y = out[i];
+        op[i].next = i + 1 < CHAIN ? &op[i + 1] : NULL;
+    }
+    x->kernels->linear(x, op);
+}
+
+static void test_chain(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof chains / sizeof *chains; i++) {
+        const int64_t K = chains[i][0].K;
+        const dsm_real *x = lab_random(CHAIN_ROWS * K, 1, 1);
+        chain_ctx c = {0};
+        lab_case k = {.op = "linear", .run = run_chain, .ctx = &c, .n_out = CHAIN, .coarse = true};
+        for (int m = 0; m < CHAIN; m++) {
+            const shape *s = &chains[i][m];
+            const int64_t n = make_ctx(&c.map[m], s) * c.map[m].op.y_rs;
+            c.map[m].op.x = x;
+            c.map[m].op.x_rs = K;
+            k.out[m] = (lab_out){"y", n, s->accumulate ? lab_random(n, 1, 5) : NULL,
+                                 stored_tol(s, s->K), 0, false};
+        }
+        snprintf(k.shape, sizeof k.shape, "chain %d", (int)i);
         lab_check(&k);
         lab_release();
     }
@@ -395,6 +451,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forward),
+        cmocka_unit_test(test_chain),
         cmocka_unit_test(test_input),
         cmocka_unit_test(test_weight),
         cmocka_unit_test(test_f32_precision),

@@ -62,7 +62,8 @@ static void forward_row(void *arg, int64_t r, int worker)
 
 void DSM_K(linear)(const dsm_exec *x, const dsm_linear *op)
 {
-    dsm_pool_run(x->pool, op->begin[op->n_groups], forward_row, (void *)(uintptr_t)op);
+    for (; op; op = op->next)
+        dsm_pool_run(x->pool, op->begin[op->n_groups], forward_row, (void *)(uintptr_t)op);
 }
 
 static void input_row(void *arg, int64_t r, int worker)

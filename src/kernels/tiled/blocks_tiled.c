@@ -32,7 +32,7 @@ static int32_t above(dsm_dtype t)
 }
 
 /* The largest magnitude of n values; NaN if one of them is not finite. */
-static float magnitude(const float *x, int64_t n)
+static inline float magnitude_of(const float *x, int64_t n)
 {
     float top = 0, poison = 0;
     DSM_SIMD_MAX(top)
@@ -44,8 +44,13 @@ static float magnitude(const float *x, int64_t n)
     return top + poison;
 }
 
-/* q = round(x / d), ties to even; n values of a part, zeros behind. */
-static void round_part(int8_t *q, const float *x, int64_t n, float per_step)
+static float magnitude(const float *x, int64_t n) /* with a loop for the usual length */
+{
+    return n == PART ? magnitude_of(x, PART) : magnitude_of(x, n);
+}
+
+/* q = round(x / d), ties to even; n values. */
+static inline void round_values(int8_t *q, const float *x, int64_t n, float per_step)
 {
     const float magic = 0x1.8p23f; /* adding it leaves an integer in the lowest bits */
     DSM_SIMD
@@ -56,8 +61,17 @@ static void round_part(int8_t *q, const float *x, int64_t n, float per_step)
         } v = {x[i] * per_step + magic};
         q[i] = (int8_t)v.i;
     }
-    for (int64_t i = n; i < PART; i++)
-        q[i] = 0;
+}
+
+/* n values of a part, zeros behind. */
+static void round_part(int8_t *q, const float *x, int64_t n, float per_step)
+{
+    if (n == PART) {
+        round_values(q, x, PART, per_step);
+        return;
+    }
+    round_values(q, x, n, per_step);
+    memset(q + n, 0, (size_t)(PART - n));
 }
 
 static void fill_part(const dsm_x8 *to, int64_t at, const float *x, int64_t n, float d,

@@ -2,23 +2,42 @@
 /* Linear maps of a few rows (decoding): dot products straight from the stored weights, which are
  * read once; reading them is what they cost.
  *
- * The rows of w of all groups that have rows of x are one long list, cut into spans: large ones
- * first, for a span starts cold, then ever smaller ones, so that threads end together. A result is
- * one dot product wherever the cuts are. */
+ * The rows of w of all maps and groups that have rows of x are one long list, cut by bytes into
+ * spans: large ones first, for a span starts cold, then ever smaller ones, so that threads end
+ * together. A result is one dot product wherever the cuts are. */
 #include "kernels/groups.h"
 #include "kernels/tiled/tiled.h"
 
-enum { LEAST_BYTES = 1 << 14 }; /* of a span */
+enum {
+    LEAST_BYTES = 1 << 14, /* of a span */
+    ROUND = 4,             /* a round hands out all but a fourth of what is left */
+    TOGETHER = 4,          /* rows of w that kernels read side by side: no span cuts fewer */
+    NEAR = 16              /* rounded rows among which the next is looked for */
+};
+
+typedef struct few_part { /* one group's w */
+    const dsm_linear *op;
+    const dsm_mat *w;
+    dsm_range rows;   /* of x and y */
+    const dsm_x8 *x8; /* the same rounded, if w is quantised */
+    int64_t begin;    /* in the list, in bytes */
+    int64_t bytes;    /* of TOGETHER rows of w */
+} few_part;
+
+typedef struct few_row { /* of x, rounded for weights of a type */
+    const float *x;
+    int64_t K;
+    dsm_dtype type;
+    dsm_x8 x8;
+} few_row;
 
 typedef struct few_job {
-    const dsm_linear *op;
     const dsm_blocks *blocks;
-    int n_active;
-    int32_t *active;  /* (n_active) groups that have rows */
-    dsm_x8 *x8;       /* (R) rows of x for quantised weights */
-    size_t row_bytes; /* of w */
-    int64_t n_rows;   /* of w in the list */
-    int64_t least;    /* rows of a span */
+    few_row *made; /* (n_made) */
+    int64_t n_made;
+    few_part *parts;
+    int64_t n_parts;
+    int64_t bytes; /* of the list */
     int threads;
 } few_job;
 
@@ -27,37 +46,42 @@ static bool is_quantised(dsm_dtype t)
     return dsm_dtype_block(t) > 1;
 }
 
-/* Rows of w between list positions begin and end, all of group g. */
-static void dot_part(const few_job *j, int g, int64_t begin, int64_t end)
+/* ---- spans ---------------------------------------------------------------------------------- */
+
+/* Some rows and columns of y; x8: the rows, rounded, if w is quantised. */
+static void dot_rows(const dsm_linear *op, const dsm_blocks *blocks, const dsm_mat *w,
+                     dsm_range rows, dsm_range columns, const dsm_x8 *x8)
 {
-    const dsm_linear *op = j->op;
-    const dsm_mat *w = &op->w[g];
-    const int64_t first = op->begin[g], m = op->begin[g + 1] - first;
-    const void *at = (const char *)w->data + (size_t)begin * j->row_bytes;
-    float *y = op->y + first * op->y_rs + begin;
-    if (is_quantised(w->dtype)) {
-        j->blocks->dot[m - 1](op->K, j->x8 + first, at, w->dtype, end - begin, y, op->y_rs,
-                              op->accumulate);
+    const int64_t m = rows.end - rows.begin, n = columns.end - columns.begin;
+    const void *at = (const char *)w->data + dsm_dtype_bytes(w->dtype, columns.begin * op->K);
+    float *y = op->y + rows.begin * op->y_rs + columns.begin;
+    if (x8) {
+        blocks->dot[m - 1](op->K, x8, at, w->dtype, n, y, op->y_rs, op->accumulate);
         return;
     }
     const float *x[DSM_DOT_MAX_ROWS];
     for (int64_t i = 0; i < m; i++)
-        x[i] = dsm_x_row(op, first + i);
-    TILE->dot[m - 1](op->K, x, at, w->dtype, op->K, end - begin, y, op->y_rs, op->accumulate);
+        x[i] = dsm_x_row(op, rows.begin + i);
+    TILE->dot[m - 1](op->K, x, at, w->dtype, op->K, n, y, op->y_rs, op->accumulate);
 }
 
-/* Span `item` of the list: every round hands each thread 1 / (2 · threads) of what is left. */
+/* The first row of w that begins at or behind a place of the list. */
+static int64_t row_at(const few_part *p, int64_t place)
+{
+    const int64_t row =
+        place > p->begin ? dsm_chunk_count(place - p->begin, p->bytes) * TOGETHER : 0;
+    return row < p->op->N ? row : p->op->N;
+}
+
+/* Span `item` of the list, in bytes. */
 static dsm_range span_of(const few_job *j, int64_t item)
 {
-    int64_t at = 0;
-    for (;; item -= j->threads) {
-        int64_t size = (j->n_rows - at) / (2 * j->threads);
-        if (size < j->least) size = j->least;
-        if (item < j->threads || at >= j->n_rows) {
-            dsm_range r = {at + item * size, at + (item + 1) * size};
-            if (r.begin > j->n_rows) r.begin = j->n_rows;
-            if (r.end > j->n_rows) r.end = j->n_rows;
-            return r;
+    for (int64_t at = 0;; item -= j->threads) {
+        int64_t size = (j->bytes - at) / j->threads * (ROUND - 1) / ROUND;
+        if (size < LEAST_BYTES) size = LEAST_BYTES;
+        if (item < j->threads || at >= j->bytes) {
+            const int64_t begin = at + item * size;
+            return (dsm_range){begin, begin + size < j->bytes ? begin + size : j->bytes};
         }
         at += j->threads * size;
     }
@@ -66,7 +90,7 @@ static dsm_range span_of(const few_job *j, int64_t item)
 static int64_t span_count(const few_job *j)
 {
     int64_t n = 0;
-    while (span_of(j, n).begin < j->n_rows)
+    while (span_of(j, n).begin < j->bytes)
         n++;
     return n;
 }
@@ -74,61 +98,91 @@ static int64_t span_count(const few_job *j)
 static void run_span(void *arg, int64_t item, int worker)
 {
     const few_job *j = arg;
-    const int64_t N = j->op->N;
-    dsm_range r = span_of(j, item);
+    const dsm_range span = span_of(j, item);
     (void)worker;
-    while (r.begin < r.end) {
-        const int64_t a = r.begin / N, end = r.end < (a + 1) * N ? r.end : (a + 1) * N;
-        dot_part(j, j->active[a], r.begin - a * N, end - a * N);
-        r.begin = end;
+    for (const few_part *p = j->parts; p < j->parts + j->n_parts && p->begin < span.end; p++) {
+        const dsm_range w = {row_at(p, span.begin), row_at(p, span.end)};
+        if (w.begin < w.end) dot_rows(p->op, j->blocks, p->w, p->rows, w, p->x8);
     }
 }
 
-/* Few rows in every group, one type of weight, and room for the rounded rows. */
-static bool is_few(const dsm_exec *x, const dsm_linear *op)
+/* ---- the list ------------------------------------------------------------------------------- */
+
+/* Few rows in every group. */
+static bool is_few(const dsm_linear *op)
 {
-    const int64_t R = op->begin[op->n_groups];
-    size_t bytes = sizeof(int32_t) * (size_t)op->n_groups + DSM_ALIGN;
-    if (R == 0 || op->N == 0) return false;
-    for (int g = 0; g < op->n_groups; g++) {
-        const int32_t rows = op->begin[g + 1] - op->begin[g];
-        if (rows > DSM_DOT_MAX_ROWS || (rows > 0 && op->w[g].dtype != op->w[0].dtype)) return false;
-    }
-    if (is_quantised(op->w[0].dtype))
-        bytes += (size_t)R * (sizeof(dsm_x8) + DSM_K(x8_bytes)(op->K) + DSM_ALIGN) + DSM_ALIGN;
-    return bytes <= x->scratch_bytes;
+    for (int g = 0; g < op->n_groups; g++)
+        if (op->begin[g + 1] - op->begin[g] > DSM_DOT_MAX_ROWS) return false;
+    return op->begin[op->n_groups] > 0 && op->N > 0;
+}
+
+static size_t aligned(size_t bytes)
+{
+    return (bytes + DSM_ALIGN - 1) / DSM_ALIGN * DSM_ALIGN;
+}
+
+/* What a map takes of the memory that prepare() cuts up. */
+static size_t list_bytes(const dsm_linear *op)
+{
+    const size_t R = (size_t)op->begin[op->n_groups];
+    return R * (sizeof(few_part) + sizeof(few_row) + aligned(sizeof(dsm_x8)) +
+                aligned(DSM_K(x8_bytes)(op->K)));
 }
 
 static void *take(unsigned char **at, size_t bytes)
 {
     void *p = *at;
-    *at += (bytes + DSM_ALIGN - 1) / DSM_ALIGN * DSM_ALIGN;
+    *at += aligned(bytes);
     return p;
 }
 
-static void prepare(few_job *j, const dsm_exec *x)
+/* A row of x for weights of type t: one of the last that were made, or made. */
+static dsm_x8 round_row(few_job *j, const dsm_linear *op, const float *x, dsm_dtype t,
+                        unsigned char **memory)
 {
-    const dsm_linear *op = j->op;
-    const int64_t R = op->begin[op->n_groups];
-    unsigned char *memory = dsm_exec_scratch(x, 0);
-    j->active = take(&memory, sizeof *j->active * (size_t)op->n_groups);
-    for (int g = 0; g < op->n_groups; g++)
-        if (op->begin[g + 1] > op->begin[g]) j->active[j->n_active++] = g;
-    if (!is_quantised(op->w[0].dtype)) return;
-    j->x8 = take(&memory, sizeof *j->x8 * (size_t)R);
-    for (int64_t r = 0; r < R; r++)
-        j->x8[r] = DSM_K(x8_make)(take(&memory, DSM_K(x8_bytes)(op->K)), dsm_x_row(op, r), op->K,
-                                  op->w[0].dtype);
+    for (int64_t i = j->n_made > NEAR ? j->n_made - NEAR : 0; i < j->n_made; i++) {
+        const few_row *made = &j->made[i];
+        if (made->x == x && made->K == op->K && made->type == t) return made->x8;
+    }
+    few_row row = {x, op->K, t, DSM_K(x8_make)(take(memory, DSM_K(x8_bytes)(op->K)), x, op->K, t)};
+    j->made[j->n_made++] = row;
+    return row.x8;
+}
+
+static void add_part(few_job *j, const dsm_linear *op, int g, unsigned char **memory)
+{
+    const dsm_mat *w = &op->w[g];
+    few_part p = {.op = op, .w = w, .rows = {op->begin[g], op->begin[g + 1]}, .begin = j->bytes};
+    const int64_t m = p.rows.end - p.rows.begin;
+    if (m == 0) return;
+    p.bytes = (int64_t)dsm_dtype_bytes(w->dtype, TOGETHER * op->K);
+    if (is_quantised(w->dtype)) {
+        dsm_x8 *x8 = take(memory, sizeof *x8 * (size_t)m);
+        for (int64_t i = 0; i < m; i++)
+            x8[i] = round_row(j, op, dsm_x_row(op, p.rows.begin + i), w->dtype, memory);
+        p.x8 = x8;
+    }
+    j->bytes += (int64_t)dsm_dtype_bytes(w->dtype, op->N * op->K);
+    j->parts[j->n_parts++] = p;
 }
 
 bool DSM_K(linear_few)(const dsm_exec *x, const dsm_linear *op, const dsm_blocks *blocks)
 {
-    if (!is_few(x, op)) return false;
-    few_job j = {.op = op, .blocks = blocks, .threads = dsm_pool_threads(x->pool)};
-    prepare(&j, x);
-    j.row_bytes = dsm_dtype_bytes(op->w[0].dtype, op->K);
-    j.n_rows = j.n_active * op->N;
-    j.least = dsm_chunk_count(LEAST_BYTES, (int64_t)j.row_bytes + 1);
+    size_t need = 2 * DSM_ALIGN;
+    int64_t rows = 0;
+    for (const dsm_linear *o = op; o; o = o->next) {
+        if (!is_few(o)) return false;
+        need += list_bytes(o);
+        rows += o->begin[o->n_groups];
+    }
+    if (need > x->scratch_bytes) return false;
+    unsigned char *memory = dsm_exec_scratch(x, 0);
+    few_job j = {.blocks = blocks, .threads = dsm_pool_threads(x->pool)};
+    j.parts = take(&memory, sizeof *j.parts * (size_t)rows);
+    j.made = take(&memory, sizeof *j.made * (size_t)rows);
+    for (const dsm_linear *o = op; o; o = o->next)
+        for (int g = 0; g < o->n_groups; g++)
+            add_part(&j, o, g, &memory);
     dsm_pool_run(x->pool, span_count(&j), run_span, &j);
     return true;
 }

@@ -217,7 +217,12 @@ extern const dsm_blocks dsm_blocks_avx2; /* runs wherever this does */
 
 void DSM_K(linear_blocks)(const dsm_exec *x, const dsm_linear *op, const dsm_blocks *blocks)
 {
-    if (!DSM_K(linear_few)(x, op, blocks)) linear_run(x, op, blocks, false);
+    if (DSM_K(linear_few)(x, op, blocks)) return;
+    for (const dsm_linear *o = op; o; o = o->next) {
+        dsm_linear one = *o;
+        one.next = NULL;
+        if (!op->next || !DSM_K(linear_few)(x, &one, blocks)) linear_run(x, &one, blocks, false);
+    }
 }
 
 void DSM_K(linear_tiled)(const dsm_exec *x, const dsm_linear *op)

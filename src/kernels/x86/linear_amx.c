@@ -162,7 +162,7 @@ static bool wants_f32(const dsm_linear *op)
     return SPLITS < 3 && op->exact;
 }
 
-void DSM_K(linear)(const dsm_exec *x, const dsm_linear *op)
+static void linear_one(const dsm_exec *x, const dsm_linear *op)
 {
     if (is_small(op))
         dsm_linear_vnni(x, op);
@@ -174,6 +174,22 @@ void DSM_K(linear)(const dsm_exec *x, const dsm_linear *op)
         dsm_linear_amx(x, op);
     else
         linear_run(x, op, false);
+}
+
+void DSM_K(linear)(const dsm_exec *x, const dsm_linear *op)
+{
+    const dsm_linear *large = op;
+    while (large && is_small(large))
+        large = large->next;
+    if (!large) { /* decoding: all maps in one loop */
+        dsm_linear_vnni(x, op);
+        return;
+    }
+    for (; op; op = op->next) {
+        dsm_linear one = *op;
+        one.next = NULL;
+        linear_one(x, &one);
+    }
 }
 
 void DSM_K(linear_input)(const dsm_exec *x, const dsm_linear *op)
