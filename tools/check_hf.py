@@ -134,7 +134,7 @@ def compare(program, probe, folder, text_file):
                              do_sample=False, eos_token_id=None, pad_token_id=0)
     theirs = out[0, prompt.shape[1]:].tolist()
     mine = json.loads(run(program, "generate", folder, "--prompt", "The fox", "--max-tokens", NEW_TOKENS,
-                          "--temperature", 0, "--ignore-eos", "--json"))
+                          "--temperature", 0, "--ignore-eos", "--cache-type", "f32", "--json"))
     if mine["tokens"] != theirs:
         return f"greedy continuation {mine['tokens']}, transformers has {theirs}"
     print(f"{folder.name}: loss {loss:.6f}, difference {abs(loss - ours['loss']):.1e}; logits "

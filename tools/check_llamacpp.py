@@ -90,7 +90,8 @@ class Ours:
         return json.loads(self.run("tokenizer", "encode", model, text, "--json"))["ids"]
 
     def generate(self, model, prompt, n):
-        out = self.run("generate", model, "--prompt", prompt, "--temperature", 0, "--max-tokens", n, "--ignore-eos", "--json")
+        out = self.run("generate", model, "--prompt", prompt, "--temperature", 0, "--max-tokens", n, "--ignore-eos",
+                       "--cache-type", "f32", "--json")
         return json.loads(out)
 
     def logits(self, model, ids):
@@ -256,7 +257,7 @@ def record(ours, path):
         out += (f"\n$ echo '{json.dumps(config)}' > config.json\n"
                 f"$ dsmoe init config.json --out {name}.gguf --seed {seed} --tokenizer tok --quiet > made\n"
                 f"$ dsmoe generate {name}.gguf --prompt 'the cat and' --temperature 0 --max-tokens {NEW_TOKENS} "
-                f"--ignore-eos --json --quiet > out.json; grep -o '\"tokens\":[^]]*' out.json\n"
+                f"--ignore-eos --cache-type f32 --json --quiet > out.json; grep -o '\"tokens\":[^]]*' out.json\n"
                 f'1> "tokens":[{",".join(map(str, tokens))}\n')
     path.write_text(out)
 

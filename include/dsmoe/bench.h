@@ -109,7 +109,7 @@ typedef struct dsm_bench_infer_options {
     unsigned cpu_flags;  /* dsm_runtime_cpu_flags() */
 } dsm_bench_infer_options;
 
-/* prompt 512, gen 32, chunk 512, 3 runs, cache f32, seed 1. */
+/* prompt 512, gen 32, chunk 512, 3 runs, cache f16, seed 1. */
 void dsm_bench_infer_defaults(dsm_bench_infer_options *o);
 
 typedef struct dsm_bench_part {

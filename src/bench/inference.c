@@ -26,7 +26,7 @@ static const size_t ceiling_bytes = (size_t)1 << 30;
 void dsm_bench_infer_defaults(dsm_bench_infer_options *o)
 {
     *o = (dsm_bench_infer_options){
-        .prompt = 512, .gen = 32, .chunk = 512, .runs = 3, .cache = "f32", .seed = 1};
+        .prompt = 512, .gen = 32, .chunk = 512, .runs = 3, .cache = "f16", .seed = 1};
 }
 
 typedef struct bench {

@@ -47,7 +47,7 @@ static const char help[] =
     "  --prompt N, --gen N        tokens fed together (512), one by one (32)\n"
     "  --chunk N                  tokens of a prompt that go through the model together (512)\n"
     "  --runs N                   of both; figures are of the median run and of the best (3)\n"
-    "  --cache TYPE               of keys and values: f32, f16 or q8_0 (f32)\n";
+    "  --cache TYPE               of keys and values: f32, f16 or q8_0 (f16)\n";
 
 /* --- machine ---------------------------------------------------------------------------------- */
 

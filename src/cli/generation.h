@@ -35,7 +35,7 @@ void dsm_generation_settle(dsm_generation_flags *f);
     "  --repeat-penalty X         make tokens already there less likely, 1.1 say (1: off)\n"       \
     "  --stop TEXT                end before this text (repeatable)\n"                             \
     "  --ignore-eos               go on after an end-of-text token\n"                              \
-    "  --cache-type TYPE          keys and values as f32, f16 or q8_0 (f32)\n"                     \
+    "  --cache-type TYPE          keys and values as f32, f16 or q8_0 (f16)\n"                     \
     "  --seed N                   which random draws (0)\n"
 
 /* "memory: weights …, buffers …, cache …" to stderr, and the same as JSON. */

@@ -8,7 +8,7 @@
 
 void dsm_engine_defaults(dsm_engine_options *o)
 {
-    *o = (dsm_engine_options){.chunk = 512, .cache_type = "f32"};
+    *o = (dsm_engine_options){.chunk = 512, .cache_type = "f16"};
 }
 
 /* The tokenizer's own end of text counts even where the configuration forgot it. */
@@ -20,7 +20,7 @@ static void add_tokenizer_eos(dsm_engine *e)
 
 static dsm_status read_cache_type(dsm_engine *e, const char *name, dsm_err *err)
 {
-    static const dsm_dtype known[] = {DSM_F32, DSM_F16, DSM_Q8_0};
+    static const dsm_dtype known[] = {DSM_F16, DSM_F32, DSM_Q8_0};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         e->cache_type = known[i];
         if (!name || strcmp(dsm_dtype_name(known[i]), name) == 0) return DSM_OK;

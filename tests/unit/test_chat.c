@@ -96,6 +96,7 @@ static dsm_engine *make_engine(const char *dir, const char *template, bool add_b
     dsm_engine_options options;
     dsm_engine *e;
     dsm_engine_defaults(&options);
+    options.cache_type = "f32"; /* logits do not depend on how a text was cut */
     options.n_threads = 1;
     options.cpu_flags = dsm_runtime_cpu_flags();
     assert_ok(dsm_engine_open(&e, model, &options, &err));

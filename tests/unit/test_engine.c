@@ -101,6 +101,7 @@ static dsm_engine *open_engine(const char *dir, int64_t chunk)
     dsm_engine *e;
     dsm_engine_options o;
     dsm_engine_defaults(&o);
+    o.cache_type = "f32"; /* as exact as what it is compared with */
     o.n_threads = 1;
     o.cpu_flags = dsm_runtime_cpu_flags();
     o.chunk = chunk;

@@ -24,7 +24,7 @@ exit 1
 
 # The bill comes before the cache is taken.
 $ dsmoe chat m --context 32 < /dev/null
-2> memory: {*}B of weights (mapped), {*}B of buffers, {*}B of cache for 32 tokens (f32)
+2> memory: {*}B of weights (mapped), {*}B of buffers, {*}B of cache for 32 tokens (f16)
 2> this model brings no chat template: plain "User:" and "Assistant:" instead
 
 $ printf '/help\n/nothing\n/hepl\n/save\n/system\n/system Be.\n/system\n/experts\n/exit\nnever read\n' | dsmoe chat m --quiet
