@@ -39,6 +39,9 @@ void dsm_conversation_truncate(dsm_conversation *c, int64_t n); /* forget messag
  * (tool calls, say) are kept and reach the template. Errors: those of files; DSM_EFORMAT when it is
  * something else. */
 dsm_status dsm_conversation_read(dsm_conversation *c, const char *path, dsm_err *err);
+/* Reading from text[0 … n-1], which `what` names in messages. */
+dsm_status dsm_conversation_parse(dsm_conversation *c, const char *text, size_t n, const char *what,
+                                  dsm_err *err);
 dsm_status dsm_conversation_write(const dsm_conversation *c, const char *path, dsm_err *err);
 
 /* --- formats ---------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include "dsmoe/status.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -128,6 +129,10 @@ dsm_status dsm_model_config_defaults_of(dsm_model_config *c, const char *model_t
  * shape is possible (heads divide, K <= E, …). Unknown architectures are DSM_EFORMAT naming the
  * known ones. */
 dsm_status dsm_model_config_read(dsm_model_config *c, const char *path, dsm_err *err);
+
+/* The same of text[0 … n-1], which `what` names in messages. */
+dsm_status dsm_model_config_parse(dsm_model_config *c, const char *text, size_t n, const char *what,
+                                  dsm_err *err);
 
 /* Write config.json with every key, as Hugging Face transformers and this program read it. */
 dsm_status dsm_model_config_write(const dsm_model_config *c, const char *path, const char *dtype,

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 1 << 18 };
+enum { CHUNK = 2 * DSM_STREAM_CHUNK };
 
 static dsm_status refill(dsm_lines *l, dsm_err *err)
 {

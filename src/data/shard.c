@@ -186,7 +186,7 @@ static dsm_status check_header(const header *h, const char *path, dsm_err *err)
 /* Offsets of the sections, each computed only from counts already known to fit. */
 static dsm_status lay_out(dsm_shard *s, const header *h, dsm_err *err)
 {
-    uint64_t at = sizeof *h, size = s->map.size;
+    uint64_t at = sizeof *h, size = s->size;
     bool fits = h->tokens <= size / h->width && h->documents <= size / sizeof *s->documents;
     uint64_t table = padded((uint64_t)h->vocab * sizeof *s->vocab.n_bytes);
     uint64_t tokens = fits ? padded(h->tokens * h->width) : 0;
@@ -198,8 +198,8 @@ static dsm_status lay_out(dsm_shard *s, const header *h, dsm_err *err)
                         s->path, (unsigned long long)size, (unsigned long long)h->tokens,
                         (unsigned long long)h->documents);
     if (expected < size) return bad_header(s->path, "bytes in the file", size, expected, err);
-    s->vocab.n_bytes = (const uint16_t *)(const void *)(s->map.data + at);
-    s->token = s->map.data + at + table;
+    s->vocab.n_bytes = (const uint16_t *)(const void *)(s->bytes + at);
+    s->token = s->bytes + at + table;
     s->documents = (const dsm_shard_document *)(const void *)(s->token + tokens);
     return DSM_OK;
 }
@@ -209,10 +209,10 @@ static dsm_status read_header(dsm_shard *s, const char *path, dsm_err *err)
     header h;
     s->path = strdup(path);
     if (!s->path) return dsm_fail(err, DSM_ENOMEM, "%s: out of memory", path);
-    if (s->map.size < sizeof h)
+    if (s->size < sizeof h)
         return dsm_fail(err, DSM_EFORMAT, "%s: truncated: %zu bytes, the header alone has %zu",
-                        path, s->map.size, sizeof h);
-    memcpy(&h, s->map.data, sizeof h);
+                        path, s->size, sizeof h);
+    memcpy(&h, s->bytes, sizeof h);
     DSM_TRY(check_header(&h, path, err));
     s->width = h.width;
     s->vocab.size = h.vocab;
@@ -224,13 +224,29 @@ static dsm_status read_header(dsm_shard *s, const char *path, dsm_err *err)
     return lay_out(s, &h, err);
 }
 
+static dsm_status open_bytes(dsm_shard *s, const void *bytes, size_t n, const char *what,
+                             dsm_err *err)
+{
+    s->bytes = bytes;
+    s->size = n;
+    dsm_status status = read_header(s, what, err);
+    if (status != DSM_OK) dsm_shard_close(s);
+    return status;
+}
+
 dsm_status dsm_shard_open(dsm_shard *s, const char *path, dsm_err *err)
 {
     memset(s, 0, sizeof *s);
     DSM_TRY(dsm_map_open(&s->map, path, err));
-    dsm_status status = read_header(s, path, err);
-    if (status != DSM_OK) dsm_shard_close(s);
-    return status;
+    return open_bytes(s, s->map.data, s->map.size, path, err);
+}
+
+dsm_status dsm_shard_open_memory(dsm_shard *s, const void *bytes, size_t n, const char *what,
+                                 dsm_err *err)
+{
+    assert((uintptr_t)bytes % 8 == 0);
+    memset(s, 0, sizeof *s);
+    return open_bytes(s, bytes, n, what, err);
 }
 
 void dsm_shard_close(dsm_shard *s)
@@ -240,7 +256,7 @@ void dsm_shard_close(dsm_shard *s)
     memset(s, 0, sizeof *s);
 }
 
-/* The mapping is page aligned and sections are padded to 8, so tokens can be read in place. */
+/* The bytes are aligned and sections are padded to 8, so tokens can be read in place. */
 static uint32_t token_at(const dsm_shard *s, uint64_t i)
 {
     return s->width == 2 ? ((const uint16_t *)(const void *)s->token)[i]
@@ -293,8 +309,8 @@ static dsm_status check_tokens(const dsm_shard *s, dsm_err *err)
 dsm_status dsm_shard_check(const dsm_shard *s, dsm_err *err)
 {
     header h;
-    memcpy(&h, s->map.data, sizeof h);
-    if (crc_of(0, s->map.data + sizeof h, s->map.size - sizeof h) != h.body_crc)
+    memcpy(&h, s->bytes, sizeof h);
+    if (crc_of(0, s->bytes + sizeof h, s->size - sizeof h) != h.body_crc)
         return dsm_fail(err, DSM_EFORMAT, "%s: damaged: its checksum does not fit", s->path);
     DSM_TRY(check_documents(s, err));
     return check_tokens(s, err);

@@ -46,7 +46,9 @@ void dsm_shard_abandon(dsm_shard_writer *w); /* accepts a zeroed struct */
 /* --- reading -------------------------------------------------------------------------------- */
 
 typedef struct dsm_shard {
-    dsm_map map;
+    dsm_map map;                /* zeroed when the bytes are borrowed */
+    const unsigned char *bytes; /* (size) of the file */
+    size_t size;
     char *path;
     uint32_t width;        /* bytes of one token: 2 or 4 */
     dsm_shard_vocab vocab; /* n_bytes points into the mapping */
@@ -60,6 +62,10 @@ typedef struct dsm_shard {
  * the mapping. Contents are checked where they are used (dsm_shard_copy) or all at once
  * (dsm_shard_check). */
 dsm_status dsm_shard_open(dsm_shard *s, const char *path, dsm_err *err);
+/* The same checks on memory, whose bytes are borrowed and begin at a multiple of 8; `what` names it
+ * in messages. */
+dsm_status dsm_shard_open_memory(dsm_shard *s, const void *bytes, size_t n, const char *what,
+                                 dsm_err *err);
 void dsm_shard_close(dsm_shard *s); /* accepts a zeroed struct */
 
 /* ids[0 … n-1] = tokens first … first+n-1, which must exist (asserts). DSM_EFORMAT for an id that

@@ -13,7 +13,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-enum { CHUNK = 1 << 17, WINDOW_LOG_MAX = 31 };
+enum { CHUNK = DSM_STREAM_CHUNK, WINDOW_LOG_MAX = 31 };
 
 typedef struct codec {
     const char *ending, *name;

@@ -9,6 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Bytes taken from a file at a time. Fuzzers are built with few, so that every place where one read
+ * ends and the next begins falls into their inputs. */
+#ifndef DSM_STREAM_CHUNK
+#define DSM_STREAM_CHUNK (1 << 17)
+#endif
+
 typedef struct dsm_stream dsm_stream;
 
 dsm_status dsm_stream_open(dsm_stream **out, const char *path, dsm_err *err);

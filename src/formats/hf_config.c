@@ -434,6 +434,16 @@ static dsm_status read_object(dsm_model_config *c, const json_t *o, const char *
     return dsm_model_config_check(c, what, err);
 }
 
+dsm_status dsm_model_config_parse(dsm_model_config *c, const char *text, size_t n, const char *what,
+                                  dsm_err *err)
+{
+    json_t *o;
+    DSM_TRY(dsm_json_parse(&o, text, n, what, err));
+    dsm_status status = read_object(c, o, what, err);
+    json_decref(o);
+    return status;
+}
+
 dsm_status dsm_model_config_read(dsm_model_config *c, const char *path, dsm_err *err)
 {
     char *file = dsm_fs_is_dir(path) ? dsm_fs_join(path, "config.json") : dsm_fs_join(path, "");

@@ -170,17 +170,15 @@ static dsm_status read_shape(dsm_st_tensor *t, uint64_t *bytes, size_t element, 
         return dsm_fail(err, DSM_EFORMAT, "%s: tensor %.120s: %zu dimensions, at most %d are read",
                         p->what, t->name, json_array_size(v), (int)MAX_DIMS);
     t->ndim = (int)json_array_size(v);
-    *bytes = element;
-    bool empty = false;
+    int64_t n = 1; /* in this order no product overflows later, either */
+    bool fits = true;
     for (int i = 0; i < t->ndim; i++) {
         DSM_TRY(size_at(&t->shape[i], v, (size_t)i, "shape", t->name, p, err));
-        empty = empty || t->shape[i] == 0;
+        fits = fits && !__builtin_mul_overflow(n, t->shape[i], &n);
     }
-    for (int i = 0; i < t->ndim && !empty; i++)
-        if (__builtin_mul_overflow(*bytes, (uint64_t)t->shape[i], bytes))
-            return dsm_fail(err, DSM_EFORMAT, "%s: tensor %.120s: its shape overflows", p->what,
-                            t->name);
-    if (empty) *bytes = 0;
+    if (!fits || __builtin_mul_overflow((uint64_t)n, (uint64_t)element, bytes))
+        return dsm_fail(err, DSM_EFORMAT, "%s: tensor %.120s: its shape overflows", p->what,
+                        t->name);
     return DSM_OK;
 }
 

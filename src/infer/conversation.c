@@ -101,20 +101,34 @@ static dsm_status check_messages(const json_t *messages, const char *path, dsm_e
     return DSM_OK;
 }
 
+static dsm_status take_file(dsm_conversation *c, const json_t *file, const char *what, dsm_err *err)
+{
+    json_t *messages = json_object_get(file, "messages"), *tools = json_object_get(file, "tools");
+    DSM_TRY(check_messages(messages, what, err));
+    if (tools && !json_is_array(tools) && !json_is_null(tools))
+        return dsm_fail(err, DSM_EFORMAT, "%s: tools: expected an array", what);
+    json_decref(c->messages);
+    json_decref(c->tools);
+    c->messages = json_incref(messages);
+    c->tools = json_is_array(tools) ? json_incref(tools) : NULL;
+    return DSM_OK;
+}
+
+dsm_status dsm_conversation_parse(dsm_conversation *c, const char *text, size_t n, const char *what,
+                                  dsm_err *err)
+{
+    json_t *file;
+    DSM_TRY(dsm_json_parse(&file, text, n, what, err));
+    dsm_status status = take_file(c, file, what, err);
+    json_decref(file);
+    return status;
+}
+
 dsm_status dsm_conversation_read(dsm_conversation *c, const char *path, dsm_err *err)
 {
     json_t *file;
     DSM_TRY(dsm_json_read(&file, path, FILE_MAX, err));
-    json_t *messages = json_object_get(file, "messages"), *tools = json_object_get(file, "tools");
-    dsm_status status = check_messages(messages, path, err);
-    if (status == DSM_OK && tools && !json_is_array(tools) && !json_is_null(tools))
-        status = dsm_fail(err, DSM_EFORMAT, "%s: tools: expected an array", path);
-    if (status == DSM_OK) {
-        json_decref(c->messages);
-        json_decref(c->tools);
-        c->messages = json_incref(messages);
-        c->tools = json_is_array(tools) ? json_incref(tools) : NULL;
-    }
+    dsm_status status = take_file(c, file, path, err);
     json_decref(file);
     return status;
 }

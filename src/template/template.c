@@ -13,7 +13,7 @@ enum {
     TREE_MAX = 1 << 28,   /* bytes of its tree */
     VALUES_MAX = 1 << 28, /* bytes of a rendering's values */
     OUTPUT_MAX = 1 << 26, /* bytes of text */
-    STEPS_MAX = 20000000  /* a long conversation takes some thousands */
+    STEPS_MAX = 5000000   /* a long conversation takes some thousands */
 };
 
 struct dsm_template {
@@ -90,7 +90,7 @@ dsm_status dsm_template_render(const dsm_template *t, const json_t *variables,
     dsm_buf text = {0};
     dsm_tpl_run r = {.name = t->name,
                      .pool.left = VALUES_MAX,
-                     .steps = STEPS_MAX,
+                     .steps = o && o->steps ? o->steps : STEPS_MAX,
                      .out_max = OUTPUT_MAX,
                      .out = &text,
                      .now = o && o->now ? o->now : (int64_t)time(NULL),

@@ -21,7 +21,8 @@ dsm_status dsm_template_compile(dsm_template **out, const char *text, size_t n, 
 void dsm_template_free(dsm_template *t); /* accepts NULL */
 
 typedef struct dsm_template_options {
-    int64_t now; /* seconds since 1970 that strftime_now tells; 0: what the clock says */
+    int64_t now;   /* seconds since 1970 that strftime_now tells; 0: what the clock says */
+    int64_t steps; /* that it may take; 0: 5 million */
 } dsm_template_options;
 
 /* Append the rendering with the members of `variables`, an object, as variables. A template may be

@@ -6,7 +6,15 @@
 
 void dsm_charset_add(dsm_charset *s, uint32_t low, uint32_t high)
 {
-    for (uint32_t c = low; c <= high; c++)
+    uint32_t c = low;
+    for (; c <= high && c & 7; c++)
+        s->bits[c >> 3] |= (unsigned char)(1u << (c & 7));
+    if (high >= 7 && c <= high - 7) {
+        uint32_t bytes = (high + 1 - c) >> 3;
+        memset(s->bits + (c >> 3), 0xFF, bytes);
+        c += bytes << 3;
+    }
+    for (; c <= high; c++)
         s->bits[c >> 3] |= (unsigned char)(1u << (c & 7));
 }
 
@@ -41,11 +49,13 @@ void dsm_charset_add_flag(dsm_charset *s, unsigned class_flag, bool negated)
 
 bool dsm_charset_add_property(dsm_charset *s, const char *name, size_t n, bool negated)
 {
+    int in[DSM_GC_COUNT];
+    for (int gc = 0; gc < DSM_GC_COUNT; gc++)
+        if ((in[gc] = dsm_gc_in_property((dsm_gc)gc, name, n)) < 0) return false;
     for (size_t i = 0; i < dsm_unicode_n_runs; i++) {
         uint32_t low, high;
-        int in = dsm_gc_in_property((dsm_gc)(run(i, &low, &high) & DSM_CLASS_CATEGORY), name, n);
-        if (in < 0) return false;
-        if ((in != 0) != negated) dsm_charset_add(s, low, high);
+        unsigned gc = run(i, &low, &high) & DSM_CLASS_CATEGORY;
+        if ((in[gc] != 0) != negated) dsm_charset_add(s, low, high);
     }
     return true;
 }
@@ -58,12 +68,23 @@ static int larger_first(const void *a, const void *b)
     return x->low < y->low ? -1 : x->low > y->low;
 }
 
+/* How many code points from c on may be passed over at once because none has membership `in`. */
+static uint32_t without(const dsm_charset *s, uint32_t c, bool in)
+{
+    const uint64_t skip = in ? 0 : UINT64_MAX;
+    uint64_t word;
+    if ((c & 63) == 0) {
+        memcpy(&word, s->bits + (c >> 3), sizeof word);
+        if (word == skip) return 64;
+    }
+    return (c & 7) == 0 && s->bits[c >> 3] == (unsigned char)skip ? 8 : 1;
+}
+
 /* The first code point at or after c whose membership is `in`, DSM_CODE_POINTS if there is none. */
 static uint32_t next_with(const dsm_charset *s, uint32_t c, bool in)
 {
-    const unsigned char skip = in ? 0x00 : 0xFF; /* eight that are not */
     while (c < DSM_CODE_POINTS && dsm_charset_has(s, c) != in)
-        c += (c & 7) == 0 && s->bits[c >> 3] == skip ? 8 : 1;
+        c += without(s, c, in);
     return c;
 }
 

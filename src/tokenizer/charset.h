@@ -9,6 +9,7 @@
 typedef struct dsm_charset {
     unsigned char bits[DSM_CODE_POINTS / 8];
 } dsm_charset;
+_Static_assert(DSM_CODE_POINTS % 64 == 0, "sets are walked by words");
 
 void dsm_charset_add(dsm_charset *s, uint32_t low, uint32_t high); /* inclusive */
 void dsm_charset_invert(dsm_charset *s);

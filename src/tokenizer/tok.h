@@ -70,6 +70,14 @@ typedef struct dsm_tokenizer_parts {
     bool tied; /* merges in a row that make one token share a rank (bpe.h) */
 } dsm_tokenizer_parts;
 
+/* A tokenizer of the text of a tokenizer.json, and of what its tokenizer_config.json holds (config,
+ * an object that is taken over, also on failure; NULL: there is none). `what` names it in messages.
+ */
+dsm_status dsm_tokenizer_parse(dsm_tokenizer **out, const char *text, size_t n, json_t *config,
+                               const char *what, dsm_err *err);
+dsm_status dsm_tokenizer_config_parse(json_t **out, const char *text, size_t n, const char *what,
+                                      dsm_err *err);
+
 void dsm_tokenizer_parts_free(dsm_tokenizer_parts *p);
 dsm_status dsm_tokenizer_build(dsm_tokenizer **out, dsm_tokenizer_parts *parts, const char *what,
                                dsm_err *err);
@@ -93,7 +101,8 @@ _Static_assert(sizeof(dsm_cached_word) == 64, "one cache line");
 
 typedef struct dsm_workspace {
     struct dsm_workspace *next;
-    dsm_cached_word *cache; /* (DSM_CACHE_SLOTS), direct mapped */
+    dsm_cached_word *cache; /* (DSM_CACHE_SLOTS), direct mapped, cache line by cache line */
+    void *memory;           /* that it lies in */
     dsm_bpe_work bpe;
     dsm_pretok_work pretok;
     dsm_normalizer_work normalizer;

@@ -339,7 +339,7 @@ static dsm_status config_token(const dsm_tokenizer *t, const char *key, int32_t 
     return DSM_OK;
 }
 
-static dsm_status read_config(dsm_tokenizer *t, const char *what, dsm_err *err)
+static dsm_status take_config(dsm_tokenizer *t, const char *what, dsm_err *err)
 {
     t->bos = t->config ? -1 : first_known(t, known_bos);
     t->eos = t->config ? -1 : first_known(t, known_eos);
@@ -420,7 +420,7 @@ static dsm_status read_parts(dsm_tokenizer *t, const char *what, dsm_err *err)
     DSM_TRY(read_added(t, what, err));
     DSM_TRY(dsm_tokenizer_read_decoder(t, what, err));
     DSM_TRY(read_post_processor(t, json_object_get(t->root, "post_processor"), 0, what, err));
-    DSM_TRY(read_config(t, what, err));
+    DSM_TRY(take_config(t, what, err));
     t->cuttable = t->pretok.scan && t->normalizer.n_steps == 0 && !added_see_newlines(t);
     take_fingerprint(t);
     return DSM_OK;
@@ -470,18 +470,26 @@ static dsm_status take_apart(dsm_tokenizer_parts *p, const char *what, dsm_err *
     return DSM_OK;
 }
 
-/* tokenizer_config.json as an object. Its model_max_length is often 10^30, which no integer holds:
- * then its numbers are read as reals. */
-static dsm_status parse_config(json_t **out, const char *path, dsm_err *err)
+/* As an object. Its model_max_length is often 10^30, which no integer holds: then its numbers are
+ * read as reals. */
+dsm_status dsm_tokenizer_config_parse(json_t **out, const char *text, size_t n, const char *what,
+                                      dsm_err *err)
+{
+    dsm_status status = dsm_json_parse(out, text, n, what, err);
+    if (status == DSM_OK) return DSM_OK;
+    *out = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, NULL);
+    if (json_is_object(*out)) return DSM_OK;
+    json_decref(*out);
+    *out = NULL;
+    return status;
+}
+
+static dsm_status read_config(json_t **out, const char *path, dsm_err *err)
 {
     dsm_buf text = {0};
     dsm_status status = dsm_fs_read(&text, path, MAX_FILE_BYTES, err);
-    if (status == DSM_OK) status = dsm_json_parse(out, text.data, text.len, path, err);
-    if (status == DSM_EFORMAT) {
-        *out =
-            json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, NULL);
-        if (json_is_object(*out)) status = DSM_OK;
-    }
+    if (status == DSM_OK)
+        status = dsm_tokenizer_config_parse(out, text.data ? text.data : "", text.len, path, err);
     dsm_buf_free(&text);
     return status;
 }
@@ -494,7 +502,7 @@ static dsm_status read_config_file(json_t **out, const char *file, dsm_err *err)
     if (slash) dsm_buf_add(&path, file, (size_t)(slash - file) + 1);
     dsm_buf_str(&path, "tokenizer_config.json");
     dsm_status status = dsm_buf_check(&path, file, err);
-    if (status == DSM_OK && dsm_fs_exists(path.data)) status = parse_config(out, path.data, err);
+    if (status == DSM_OK && dsm_fs_exists(path.data)) status = read_config(out, path.data, err);
     dsm_buf_free(&path);
     return status;
 }
@@ -524,6 +532,24 @@ bool dsm_tokenizer_exists(const char *path)
     return there;
 }
 
+/* p, whose root and config are whole if status says so, to a tokenizer. */
+static dsm_status finish(dsm_tokenizer **out, dsm_tokenizer_parts *p, dsm_status status,
+                         const char *what, dsm_err *err)
+{
+    if (status == DSM_OK) status = take_apart(p, what, err);
+    if (status == DSM_OK) return dsm_tokenizer_build(out, p, what, err);
+    dsm_tokenizer_parts_free(p);
+    return status;
+}
+
+dsm_status dsm_tokenizer_parse(dsm_tokenizer **out, const char *text, size_t n, json_t *config,
+                               const char *what, dsm_err *err)
+{
+    dsm_tokenizer_parts p = {.config = config};
+    *out = NULL;
+    return finish(out, &p, dsm_json_parse(&p.root, text, n, what, err), what, err);
+}
+
 dsm_status dsm_tokenizer_open(dsm_tokenizer **out, const char *path, dsm_err *err)
 {
     dsm_tokenizer_parts p = {0};
@@ -532,12 +558,8 @@ dsm_status dsm_tokenizer_open(dsm_tokenizer **out, const char *path, dsm_err *er
     char *file = dsm_fs_join(path, dsm_fs_is_dir(path) ? "tokenizer.json" : "");
     if (!file) return dsm_fail(err, DSM_ENOMEM, "%s: out of memory", path);
     dsm_status status = dsm_json_read(&p.root, file, MAX_FILE_BYTES, err);
-    if (status == DSM_OK) status = take_apart(&p, file, err);
     if (status == DSM_OK) status = read_config_file(&p.config, file, err);
-    if (status == DSM_OK)
-        status = dsm_tokenizer_build(out, &p, file, err);
-    else
-        dsm_tokenizer_parts_free(&p);
+    status = finish(out, &p, status, file, err);
     free(file);
     return status;
 }

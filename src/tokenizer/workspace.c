@@ -7,7 +7,7 @@
 static void workspace_free(dsm_workspace *w)
 {
     if (!w) return;
-    free(w->cache);
+    free(w->memory);
     dsm_bpe_work_free(&w->bpe);
     dsm_pretok_work_free(&w->pretok);
     dsm_normalizer_work_free(&w->normalizer);
@@ -17,10 +17,11 @@ static void workspace_free(dsm_workspace *w)
 static dsm_workspace *workspace_new(void)
 {
     dsm_workspace *w = calloc(1, sizeof *w);
-    void *cache = NULL;
-    if (w && posix_memalign(&cache, 64, sizeof *w->cache * DSM_CACHE_SLOTS) == 0) {
-        memset(cache, 0, sizeof *w->cache * DSM_CACHE_SLOTS);
-        w->cache = cache;
+    /* not memset: a page of zeros costs nothing until a word falls into it */
+    if (w) w->memory = calloc(DSM_CACHE_SLOTS + 1, sizeof *w->cache);
+    if (w && w->memory) {
+        size_t line = sizeof *w->cache;
+        w->cache = (void *)(((uintptr_t)w->memory + line - 1) / line * line);
         return w;
     }
     free(w);

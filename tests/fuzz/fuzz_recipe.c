@@ -19,7 +19,7 @@ static const char *find_set(const char *text, size_t size)
     return NULL;
 }
 
-static void check_accepted(const dsm_recipe *r)
+static void write_and_read(const dsm_recipe *r)
 {
     static dsm_recipe again;
     dsm_err err = {0};
@@ -28,9 +28,13 @@ static void check_accepted(const dsm_recipe *r)
     FUZZ_ASSERT(dsm_recipe_parse(&again, text, strlen(text), "again", NULL, 0, &err) == DSM_OK);
     FUZZ_ASSERT(memcmp(r, &again, sizeof again) == 0);
     free(text);
+}
+
+static void check_schedule(const dsm_recipe *r)
+{
     FUZZ_ASSERT(dsm_schedule_sequences(r, 0) >= 1);
     FUZZ_ASSERT(dsm_schedule_sequences(r, 0) <= r->batch.sequences);
-    if (r->steps > 100000) return; /* a long ramp is walked step by step */
+    if (r->steps > 1000) return; /* a long ramp is walked step by step */
     dsm_schedule s;
     dsm_schedule_init(&s, r);
     double lr = dsm_schedule_lr(&s, r->steps - 1);
@@ -53,7 +57,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *sets[] = {set};
     dsm_status status = dsm_recipe_parse(&r, text, n, "fuzz", sets, set != NULL, &err);
     FUZZ_ASSERT(status == DSM_OK || err.msg[0]);
-    if (status == DSM_OK) check_accepted(&r);
+    if (status == DSM_OK && size % 4 == 0) write_and_read(&r);
+    if (status == DSM_OK) check_schedule(&r);
     free(set);
     return 0;
 }

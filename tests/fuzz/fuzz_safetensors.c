@@ -7,6 +7,11 @@
 
 #include <string.h>
 
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    return fuzz_mutate_safetensors(data, size, max, seed);
+}
+
 static size_t element_size(const dsm_st_tensor *t)
 {
     size_t n = 1;
@@ -15,13 +20,9 @@ static size_t element_size(const dsm_st_tensor *t)
     return n ? t->bytes / n : 0;
 }
 
-/* Touch everything a caller may touch. */
 static void read_tensor(const dsm_st_file *f, const dsm_st_tensor *t)
 {
-    unsigned sum = 0;
-    for (size_t i = 0; i < t->bytes; i++)
-        sum += ((const unsigned char *)t->data)[i];
-    FUZZ_ASSERT(sum <= 255u * t->bytes);
+    fuzz_touch(t->data, t->bytes);
     FUZZ_ASSERT(dsm_st_find(f, t->name) == t);
     FUZZ_ASSERT(t->bytes == 0 || element_size(t) >= 1);
     FUZZ_ASSERT(!t->known || t->bytes == 0 || element_size(t) == dsm_dtype_size(t->dtype));
@@ -40,8 +41,9 @@ static void round_trip(const dsm_st_file *f)
             .name = t->name, .ndim = t->ndim, .from = t->dtype, .to = t->dtype, .data = t->data};
         memcpy(items[n++].shape, t->shape, sizeof t->shape);
     }
-    const char *path = fuzz_scratch(".safetensors", (const uint8_t *)"", 0);
+    char path[4096];
     dsm_st_file *back;
+    snprintf(path, sizeof path, "%s/back.safetensors", fuzz_folder());
     FUZZ_ASSERT(dsm_st_write(path, items, n, NULL, &err) == DSM_OK);
     FUZZ_ASSERT(dsm_st_open(&back, path, &err) == DSM_OK);
     FUZZ_ASSERT(dsm_st_count(back) == n);
@@ -59,7 +61,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     dsm_st_file *f;
     dsm_status status = dsm_st_open_memory(&f, data, size, "fuzz", &err);
     if (status != DSM_OK) {
-        FUZZ_ASSERT(f == NULL && err.code == status && strncmp(err.msg, "fuzz: ", 6) == 0);
+        fuzz_check_error(status, &err);
+        FUZZ_ASSERT(f == NULL && strncmp(err.msg, "fuzz: ", 6) == 0);
         return 0;
     }
     size_t bytes = 0;
@@ -68,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         bytes += dsm_st_at(f, i)->bytes;
     }
     FUZZ_ASSERT(bytes <= size - 8);
-    round_trip(f);
+    if (size % 16 == 0) round_trip(f);
     dsm_st_close(f);
     return 0;
 }

@@ -52,6 +52,8 @@ static void names_what_is_wrong(void **state)
          "overflows"},
         {T("\"dtype\":\"F32\",\"shape\":[4611686018427387904],\"data_offsets\":[0,0]"), 0,
          "overflows"},
+        {T("\"dtype\":\"U8\",\"shape\":[4611686018427387904,4,0],\"data_offsets\":[0,0]"), 0,
+         "overflows"},
         {T("\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4,8]"), 4, "two data_offsets"},
         {T("\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,0]"), 4, "bytes 4 to 0 of 4"},
         {T("\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]"), 3, "bytes 0 to 4 of 3"},
