@@ -39,8 +39,9 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT DSMOE_FUZZ)
     "${tier};${avx2};-DDSM_VARIANT=avx2;-DDSM_FAST_TIER")
   dsmoe_kernel_objects(kernels_avx512 "${KERNEL_REF};${KERNEL_TILED};${KERNEL_AVX512}"
     "${tier};${avx512};-DDSM_VARIANT=avx512;-DDSM_FAST_TIER")
-  set_source_files_properties(src/kernels/x86/blocks_avx512.c PROPERTIES
-    COMPILE_OPTIONS -mavx512vnni)
+  set_source_files_properties(src/kernels/x86/blocks_avx512.c src/kernels/x86/many_vnni_avx512.c
+    PROPERTIES COMPILE_OPTIONS -mavx512vnni)
+  set_source_files_properties(src/kernels/x86/many_vnni_avx2.c PROPERTIES COMPILE_OPTIONS -mavxvnni)
   set_source_files_properties(src/kernels/x86/linear_stored_amx.c PROPERTIES
     COMPILE_OPTIONS -mavx512bf16)
   # Once per compute precision: an f32 operand as three bf16, or as one.

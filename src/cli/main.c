@@ -58,7 +58,7 @@ static void globals_table(globals *g, dsm_opt table[N_GLOBALS])
         {"seed", DSM_OPT_INT, &g->seed, 0, 9e18, "seed of every random choice"},
         {"set", DSM_OPT_LIST, &g->sets, 0, 0, "key=value over a recipe's key"},
         {"cpu-mask", DSM_OPT_STRING, &g->cpu_mask, 0, 0,
-         "none, avx2, avx512 or all: instruction sets to use (or DSM_CPU_MASK)"},
+         "none, avx2, avxvnni, avx512 or all: instruction sets to use (or DSM_CPU_MASK)"},
         {"help", DSM_OPT_FLAG, &g->help, 0, 0, "this text, or a command's"},
         {"version", DSM_OPT_FLAG, &g->version, 0, 0, "version, commit and compiler"},
     };

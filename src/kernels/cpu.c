@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CPU_ALL = (1u << 6) - 1 };
+enum { CPU_ALL = (1u << 7) - 1 };
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -47,8 +47,9 @@ unsigned dsm_cpu_flags(void)
     enum { FMA = 1u << 12, OSXSAVE = 1u << 27, F16C = 1u << 29 }; /* leaf 1, ecx */
     enum { AVX2 = 1u << 5, F = 1u << 16, DQ = 1u << 17, CD = 1u << 28, BW = 1u << 30 }; /* 7, ebx */
     const uint32_t VL = 1u << 31;
-    enum { VNNI = 1u << 11, FP16 = 1u << 23, BF16 = 1u << 5 }; /* 7 ecx; 7 edx; 7.1 eax */
-    enum { AMX_BF16 = 1u << 22, AMX_TILE = 1u << 24 };         /* 7 edx */
+    enum { VNNI = 1u << 11, FP16 = 1u << 23 };         /* 7 ecx; 7 edx */
+    enum { BF16 = 1u << 5, AVX_VNNI = 1u << 4 };       /* 7.1 eax */
+    enum { AMX_BF16 = 1u << 22, AMX_TILE = 1u << 24 }; /* 7 edx */
     uint32_t a, b, c, d, c1, a71 = 0, unused;
     if (!__get_cpuid(1, &a, &b, &c1, &d) || !all_bits(c1, OSXSAVE | FMA | F16C)) return 0;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
@@ -58,6 +59,7 @@ unsigned dsm_cpu_flags(void)
     uint64_t state = saved_state();
     if (!all_bits(state, 0x06) || !(b & AVX2)) return 0;
     flags |= DSM_CPU_AVX2;
+    if (a71 & AVX_VNNI) flags |= DSM_CPU_AVX_VNNI;
     if (!all_bits(state, 0xE6) || !all_bits(b, (uint32_t)F | DQ | CD | BW | VL)) return flags;
     flags |= DSM_CPU_AVX512;
     if (c & VNNI) flags |= DSM_CPU_AVX512_VNNI;
@@ -79,7 +81,11 @@ dsm_status dsm_cpu_mask_parse(unsigned *mask, const char *text, dsm_err *err)
     static const struct {
         const char *name;
         unsigned mask;
-    } names[] = {{"none", 0}, {"avx2", DSM_CPU_AVX2}, {"avx512", CPU_ALL & ~DSM_CPU_AMX}, {"all", CPU_ALL}};
+    } names[] = {{"none", 0},
+                 {"avx2", DSM_CPU_AVX2},
+                 {"avxvnni", DSM_CPU_AVX2 | DSM_CPU_AVX_VNNI},
+                 {"avx512", CPU_ALL & ~DSM_CPU_AMX},
+                 {"all", CPU_ALL}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(text, names[i].name) == 0) {
             *mask = names[i].mask;
@@ -89,9 +95,10 @@ dsm_status dsm_cpu_mask_parse(unsigned *mask, const char *text, dsm_err *err)
     errno = 0;
     unsigned long n = strtoul(text, &end, 0);
     if (end == text || *end || errno || n > CPU_ALL || text[0] == '-')
-        return dsm_fail(err, DSM_EUSAGE,
-                        "cpu mask: found \"%s\", expected none, avx2, avx512, all or 0 to %u", text,
-                        (unsigned)CPU_ALL);
+        return dsm_fail(
+            err, DSM_EUSAGE,
+            "cpu mask: found \"%s\", expected none, avx2, avxvnni, avx512, all or 0 to %u", text,
+            (unsigned)CPU_ALL);
     *mask = (unsigned)n;
     return DSM_OK;
 }

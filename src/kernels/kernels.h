@@ -246,14 +246,16 @@ enum {
     DSM_CPU_AVX512_VNNI = 1u << 2,
     DSM_CPU_AVX512_BF16 = 1u << 3,
     DSM_CPU_AVX512_FP16 = 1u << 4,
-    DSM_CPU_AMX = 1u << 5 /* TILE and BF16 */
+    DSM_CPU_AMX = 1u << 5,     /* TILE and BF16 */
+    DSM_CPU_AVX_VNNI = 1u << 6 /* the dots of VNNI without AVX-512 */
 };
 
 /* Flags of this CPU (and operating system); kernels/cpu.c. `mask` of DSM_CPU_MASK / --cpu-mask is
  * and-ed by the caller. */
 unsigned dsm_cpu_flags(void);
 
-/* Parse "none", "avx2", "avx512", "all" or a number into a mask; DSM_EUSAGE otherwise. */
+/* Parse "none", "avx2", "avxvnni", "avx512", "all" or a number into a mask; DSM_EUSAGE otherwise.
+ */
 dsm_status dsm_cpu_mask_parse(unsigned *mask, const char *text, dsm_err *err);
 
 /* Fill the table: a pure function of flags. */

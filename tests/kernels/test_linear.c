@@ -64,6 +64,15 @@ static const shape shapes[] = {
     {1, {45}, 49, 512, 0, false, false, DSM_Q5_K},
     {3, {1, 2, 6}, 40, 1024, 0, true, true, DSM_Q6_K},
     {2, {70, 2}, 33, 256, 5, false, false, DSM_Q6_K},
+    /* many rows of every type: panels that are not full, quads that are not, empty and small groups
+     */
+    {1, {9}, 1, 32, 0, false, false, DSM_Q8_0},
+    {4, {50, 0, 13, 2}, 149, 320, 3, true, true, DSM_Q8_0},
+    {2, {530, 9}, 47, 64, 0, false, false, DSM_Q4_0},
+    {2, {12, 35}, 97, 288, 0, true, true, DSM_Q4_1},
+    {2, {26, 51}, 100, 512, 1, false, false, DSM_Q4_K},
+    {2, {10, 11}, 55, 768, 0, true, true, DSM_Q5_K},
+    {3, {17, 1, 48}, 146, 512, 0, true, false, DSM_Q6_K},
 };
 
 typedef struct ctx {
@@ -89,8 +98,14 @@ static int64_t make_ctx(ctx *c, const shape *s)
         c->w[g] = make_weight(s, (unsigned)g + 10);
     }
     int64_t R = c->begin[s->n_groups], x_rs = s->K + s->pad, pool = R + 3;
-    c->op = (dsm_linear){.n_groups = s->n_groups, .begin = c->begin, .N = s->N, .K = s->K,
-                         .w = c->w, .x_rs = x_rs, .y_rs = s->N + s->pad, .dx_rs = x_rs,
+    c->op = (dsm_linear){.n_groups = s->n_groups,
+                         .begin = c->begin,
+                         .N = s->N,
+                         .K = s->K,
+                         .w = c->w,
+                         .x_rs = x_rs,
+                         .y_rs = s->N + s->pad,
+                         .dx_rs = x_rs,
                          .accumulate = s->accumulate};
     c->op.x = lab_random(pool * x_rs, 1, 1);
     c->op.x_rows = s->mapped ? lab_random_int(R, pool, 2) : NULL;
@@ -107,8 +122,9 @@ static void make_dy(ctx *c, const shape *s, int64_t R)
 
 static void name_case(lab_case *c, const shape *s)
 {
-    int at = snprintf(c->shape, sizeof c->shape, "N=%d K=%d pad=%d map=%d acc=%d %s rows=", (int)s->N,
-                      (int)s->K, (int)s->pad, s->mapped, s->accumulate, dsm_dtype_name(s->dtype));
+    int at =
+        snprintf(c->shape, sizeof c->shape, "N=%d K=%d pad=%d map=%d acc=%d %s rows=", (int)s->N,
+                 (int)s->K, (int)s->pad, s->mapped, s->accumulate, dsm_dtype_name(s->dtype));
     for (int g = 0; g < s->n_groups; g++)
         at += snprintf(c->shape + at, sizeof c->shape - (size_t)at, "%d,", (int)s->rows[g]);
 }
@@ -156,8 +172,8 @@ static void test_forward(void **state)
         int64_t n = make_ctx(&c, s) * c.op.y_rs;
         lab_case k = {.op = "linear", .run = run_forward, .ctx = &c, .n_out = 1};
         k.coarse = s->dtype != DSM_REAL_DTYPE;
-        k.out[0] = (lab_out){"y", n, s->accumulate ? lab_random(n, 1, 5) : NULL,
-                             stored_tol(s, s->K), 0, false};
+        k.out[0] = (lab_out){
+            "y", n, s->accumulate ? lab_random(n, 1, 5) : NULL, stored_tol(s, s->K), 0, false};
         name_case(&k, s);
         lab_check(&k);
         lab_release();
@@ -227,8 +243,8 @@ static void test_input(void **state)
         int64_t R = make_ctx(&c, s), n = R * c.op.dx_rs;
         make_dy(&c, s, R);
         lab_case k = {.op = "linear_input", .run = run_input, .ctx = &c, .n_out = 1};
-        k.out[0] = (lab_out){"dx", n, s->accumulate ? lab_random(n, 1, 5) : NULL,
-                             lab_sum_tol(s->N, 1), 0, false};
+        k.out[0] = (lab_out){
+            "dx", n, s->accumulate ? lab_random(n, 1, 5) : NULL, lab_sum_tol(s->N, 1), 0, false};
         name_case(&k, s);
         lab_check(&k);
         lab_release();
@@ -244,8 +260,8 @@ static void test_weight(void **state)
         int64_t R = make_ctx(&c, s), n = s->n_groups * s->N * s->K;
         make_dy(&c, s, R);
         lab_case k = {.op = "linear_weight", .run = run_weight, .ctx = &c, .n_out = 1};
-        k.out[0] = (lab_out){"dw", n, s->accumulate ? lab_random(n, 1, 5) : NULL,
-                             lab_sum_tol(R, 1), 0, false};
+        k.out[0] = (lab_out){
+            "dw", n, s->accumulate ? lab_random(n, 1, 5) : NULL, lab_sum_tol(R, 1), 0, false};
         name_case(&k, s);
         lab_check(&k);
         lab_release();
@@ -268,8 +284,16 @@ static void run_with(unsigned flags, dsm_compute compute, bool exact, dsm_real *
     dsm_kernels_init(&k, flags);
     assert_ok(dsm_kernels_set_compute(&k, flags, compute, &err));
     assert_ok(dsm_exec_init(&exec, &k, 1, &err));
-    k.linear(&exec, &(dsm_linear){.n_groups = 1, .begin = begin, .N = WIDTH, .K = DEPTH, .w = &mat,
-                                  .x = x, .x_rs = DEPTH, .y = y, .y_rs = WIDTH, .exact = exact});
+    k.linear(&exec, &(dsm_linear){.n_groups = 1,
+                                  .begin = begin,
+                                  .N = WIDTH,
+                                  .K = DEPTH,
+                                  .w = &mat,
+                                  .x = x,
+                                  .x_rs = DEPTH,
+                                  .y = y,
+                                  .y_rs = WIDTH,
+                                  .exact = exact});
     dsm_exec_free(&exec);
 }
 
@@ -397,8 +421,15 @@ static double stored_error(unsigned flags, dsm_dtype t, int32_t rows)
     dsm_dtype_load(w, stored, t, Q_WIDTH * Q_DEPTH);
     dsm_kernels_init(&k, flags);
     assert_ok(dsm_exec_init(&exec, &k, 1, &err));
-    k.linear(&exec, &(dsm_linear){.n_groups = 1, .begin = begin, .N = Q_WIDTH, .K = Q_DEPTH,
-                                  .w = &mat, .x = x, .x_rs = Q_DEPTH, .y = y, .y_rs = Q_WIDTH});
+    k.linear(&exec, &(dsm_linear){.n_groups = 1,
+                                  .begin = begin,
+                                  .N = Q_WIDTH,
+                                  .K = Q_DEPTH,
+                                  .w = &mat,
+                                  .x = x,
+                                  .x_rs = Q_DEPTH,
+                                  .y = y,
+                                  .y_rs = Q_WIDTH});
     dsm_exec_free(&exec);
     double sum = 0;
     for (int32_t r = 0; r < rows; r++)
@@ -424,13 +455,14 @@ static void test_stored_precision(void **state)
         unsigned flags;
         int32_t rows;
         double most;
-    } kernels[] = {{"truth", 0, 3, 1e-6},
-                   {"avx2, few rows: int8", DSM_CPU_AVX2, 3, 0.0045},
-                   {"vnni, few rows: int8", vnni, 3, 0.0045},
-                   {"avx2, many rows: f32", DSM_CPU_AVX2, Q_ROWS, 2e-6},
-                   {"avx512, many rows: f32", vnni, Q_ROWS, 2e-6},
-                   {"amx, many rows: bf16", vnni | DSM_CPU_AVX512_BF16 | DSM_CPU_AMX, Q_ROWS,
-                    0.0025}};
+    } kernels[] = {
+        {"truth", 0, 3, 1e-6},
+        {"avx2, few rows: int8", DSM_CPU_AVX2, 3, 0.0045},
+        {"vnni, few rows: int8", vnni, 3, 0.0045},
+        {"avx2, many rows: int8", DSM_CPU_AVX2, Q_ROWS, 0.0045},
+        {"avx2 vnni, many rows: int8", DSM_CPU_AVX2 | DSM_CPU_AVX_VNNI, Q_ROWS, 0.0045},
+        {"vnni, many rows: int8", vnni, Q_ROWS, 0.0045},
+        {"amx, many rows: bf16", vnni | DSM_CPU_AVX512_BF16 | DSM_CPU_AMX, Q_ROWS, 0.0025}};
     (void)state;
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
         double most = 0;
@@ -447,6 +479,59 @@ static void test_stored_precision(void **state)
     }
 }
 
+/* Weights of 16 bits are exact, and with compute f32 so are products. */
+static void test_plain_precision(void **state)
+{
+    enum { avx512 = DSM_CPU_AVX2 | DSM_CPU_AVX512 };
+    static const unsigned sets[] = {
+        DSM_CPU_AVX2, avx512, avx512 | DSM_CPU_AVX512_VNNI | DSM_CPU_AVX512_BF16 | DSM_CPU_AMX};
+    (void)state;
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
+        for (dsm_dtype t = DSM_BF16; t <= DSM_F16; t++) {
+            if ((dsm_cpu_flags() & sets[i]) != sets[i]) continue;
+            const double error = stored_error(sets[i], t, Q_ROWS);
+            lab_release();
+            if (!(error <= 2e-6))
+                fail_msg("flags %#x, %s: error %g", sets[i], dsm_dtype_name(t), error);
+        }
+}
+
+/* Blocks of the largest values that bits can hold, with scales of 1: products of pairs, which AVX2
+ * sums in 16 bits, come as near to overflow as they can. */
+static void fill_extreme(unsigned char *block, dsm_dtype t)
+{
+    static const unsigned char one[] = {0x00, 0x3C}; /* f16 */
+    const bool two = t == DSM_Q4_1 || t == DSM_Q4_K || t == DSM_Q5_K;
+    memset(block, t == DSM_Q8_0 ? 0x80 : 0xFF, dsm_dtype_size(t));
+    memcpy(block + (t == DSM_Q6_K ? dsm_dtype_size(t) - 2 : 0), one, 2);
+    if (two) memcpy(block + 2, one, 2);
+}
+
+static void test_extremes(void **state)
+{
+    enum { extreme_rows = 13, width = 35, depth = 512 };
+    (void)state;
+    for (dsm_dtype t = DSM_Q8_0; t <= DSM_Q6_K; t++) {
+        const shape s = {1, {extreme_rows}, width, depth, 0, false, false, t};
+        ctx c = {0};
+        const int64_t R = make_ctx(&c, &s), n = R * c.op.y_rs;
+        unsigned char *w = lab_bytes(dsm_dtype_bytes(t, width * depth));
+        dsm_real *x = lab_random(R * depth, 1, 1);
+        for (int64_t b = 0; b < width * depth / dsm_dtype_block(t); b++)
+            fill_extreme(w + (size_t)b * dsm_dtype_size(t), t);
+        for (int64_t i = 0; i < R * depth; i++)
+            x[i] = i / depth % 2 ? -1 : 1;
+        c.w[0].data = w;
+        c.op.x = x;
+        c.op.x_rows = NULL;
+        lab_case k = {.op = "linear", .run = run_forward, .ctx = &c, .n_out = 1, .coarse = true};
+        k.out[0] = (lab_out){"y", n, NULL, 0, 1e-2, false};
+        name_case(&k, &s);
+        lab_check(&k);
+        lab_release();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -457,6 +542,8 @@ int main(void)
         cmocka_unit_test(test_f32_precision),
         cmocka_unit_test(test_bf16_precision),
         cmocka_unit_test(test_stored_precision),
+        cmocka_unit_test(test_plain_precision),
+        cmocka_unit_test(test_extremes),
     };
     return cmocka_run_group_tests_name("linear", tests, lab_open, lab_close);
 }

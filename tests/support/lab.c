@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GUARD = 64, MAX_EXECS = 18, MAX_BLOCKS = 256, THREADS = 3 };
+enum { GUARD = 64, MAX_EXECS = 21, MAX_BLOCKS = 256, THREADS = 3 };
 
 typedef struct lab_exec {
     const char *variant;
@@ -39,13 +39,15 @@ static void add_exec(const char *variant, unsigned flags, dsm_compute compute, i
 int lab_open(void **state)
 {
     enum { avx512 = DSM_CPU_AVX2 | DSM_CPU_AVX512, vnni = avx512 | DSM_CPU_AVX512_VNNI,
-           amx = vnni | DSM_CPU_AVX512_BF16 | DSM_CPU_AMX };
+           amx = vnni | DSM_CPU_AVX512_BF16 | DSM_CPU_AMX,
+           avxvnni = DSM_CPU_AVX2 | DSM_CPU_AVX_VNNI };
     static const struct {
         const char *name;
         unsigned need, flags;
         dsm_compute compute;
     } variants[] = {{"none", 0, 0, DSM_COMPUTE_F32},
                     {"avx2", DSM_CPU_AVX2, DSM_CPU_AVX2, DSM_COMPUTE_F32},
+                    {"avxvnni", avxvnni, avxvnni, DSM_COMPUTE_F32},
                     {"avx512", DSM_CPU_AVX512, avx512, DSM_COMPUTE_F32},
                     {"vnni", vnni, vnni, DSM_COMPUTE_F32},
                     {"amx", DSM_CPU_AMX, amx, DSM_COMPUTE_F32},

@@ -9,7 +9,7 @@
 #ifndef DSMOE_KERNELS_TILED_BLOCKS_H
 #define DSMOE_KERNELS_TILED_BLOCKS_H
 
-#include "core/dtype.h"
+#include "kernels/tiled/many.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,6 +35,7 @@ typedef struct dsm_blocks {
     dsm_blocks_dot_fn *dot[DSM_BLOCKS_MAX_ROWS]; /* [rows of x - 1] */
     /* n values of a row, from a block's start, as floats. */
     void (*unpack)(float *y, const void *row, dsm_dtype t, int64_t n);
+    const dsm_many *many;
 } dsm_blocks;
 
 /* Of an instruction set (DSM_VARIANT): bytes of one rounded row, and making one of x (K) at

@@ -136,6 +136,17 @@ static void *take(unsigned char **at, size_t bytes)
     return p;
 }
 
+void DSM_K(few_rows)(const dsm_linear *op, const dsm_blocks *blocks, const dsm_mat *w,
+                     dsm_range rows, dsm_range columns, unsigned char *scratch)
+{
+    const bool quantised = is_quantised(w->dtype);
+    dsm_x8 x8[DSM_DOT_MAX_ROWS];
+    for (int64_t r = rows.begin; quantised && r < rows.end; r++)
+        x8[r - rows.begin] = DSM_K(x8_make)(take(&scratch, DSM_K(x8_bytes)(op->K)),
+                                            dsm_x_row(op, r), op->K, w->dtype);
+    dot_rows(op, blocks, w, rows, columns, quantised ? x8 : NULL);
+}
+
 /* A row of x for weights of type t: one of the last that were made, or made. */
 static dsm_x8 round_row(few_job *j, const dsm_linear *op, const float *x, dsm_dtype t,
                         unsigned char **memory)

@@ -148,26 +148,10 @@ static void many_rows(const linear_job *j, const linear_item *it, float *packed)
     }
 }
 
-static void few_rows(const linear_job *j, const linear_item *it, unsigned char *scratch)
+static dsm_range panel_columns(const linear_job *j, dsm_range panels)
 {
-    const int64_t m = it->rows.end - it->rows.begin;
-    const int64_t first = dsm_panel(TILE, j->n, it->panels.begin).begin;
-    const int64_t n = dsm_panel(TILE, j->n, it->panels.end - 1).end - first;
-    const void *w = weight_at(it->w, first, 0);
-    const size_t x8_bytes = dsm_chunk_count((int64_t)DSM_K(x8_bytes)(j->k), DSM_ALIGN) * DSM_ALIGN;
-    float *y = c_row(j, it->rows.begin) + first;
-    const float *a[DSM_DOT_MAX_ROWS];
-    dsm_x8 x8[DSM_DOT_MAX_ROWS];
-    for (int64_t i = 0; i < m; i++)
-        a[i] = a_row(j, it->rows.begin + i);
-    if (!is_quantised(it->w)) {
-        TILE->dot[m - 1](j->k, a, w, it->w->dtype, it->w->cols, n, y, c_stride(j),
-                         j->op->accumulate);
-        return;
-    }
-    for (int64_t i = 0; i < m; i++)
-        x8[i] = DSM_K(x8_make)(scratch + (size_t)i * x8_bytes, a[i], j->k, it->w->dtype);
-    j->blocks->dot[m - 1](j->k, x8, w, it->w->dtype, n, y, c_stride(j), j->op->accumulate);
+    return (dsm_range){dsm_panel(TILE, j->n, panels.begin).begin,
+                       dsm_panel(TILE, j->n, panels.end - 1).end};
 }
 
 static void linear_run_item(void *arg, int64_t item, int worker)
@@ -185,7 +169,8 @@ static void linear_run_item(void *arg, int64_t item, int worker)
     it.rows.begin += op->begin[g];
     it.rows.end += op->begin[g];
     if (!j->input && group_rows <= DSM_DOT_MAX_ROWS)
-        few_rows(j, &it, dsm_exec_scratch(j->x, worker));
+        DSM_K(few_rows)
+        (op, j->blocks, it.w, it.rows, panel_columns(j, it.panels), dsm_exec_scratch(j->x, worker));
     else
         many_rows(j, &it, dsm_exec_scratch(j->x, worker));
 }
@@ -221,7 +206,8 @@ void DSM_K(linear_blocks)(const dsm_exec *x, const dsm_linear *op, const dsm_blo
     for (const dsm_linear *o = op; o; o = o->next) {
         dsm_linear one = *o;
         one.next = NULL;
-        if (!op->next || !DSM_K(linear_few)(x, &one, blocks)) linear_run(x, &one, blocks, false);
+        if (op->next && DSM_K(linear_few)(x, &one, blocks)) continue;
+        if (!DSM_K(linear_many)(x, &one, blocks)) linear_run(x, &one, blocks, false);
     }
 }
 

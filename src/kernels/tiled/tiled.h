@@ -14,6 +14,11 @@ extern const dsm_tile DSM_K(tile);
 dsm_linear_fn DSM_K(linear_tiled);
 /* Few rows in every group, done; or false. */
 bool DSM_K(linear_few)(const dsm_exec *x, const dsm_linear *op, const dsm_blocks *blocks);
+/* Quantised weights and rows that may be rounded, done; or false. */
+bool DSM_K(linear_many)(const dsm_exec *x, const dsm_linear *op, const dsm_blocks *blocks);
+/* Up to DSM_DOT_MAX_ROWS rows of y and some of its columns, by dot products. */
+void DSM_K(few_rows)(const dsm_linear *op, const dsm_blocks *blocks, const dsm_mat *w,
+                     dsm_range rows, dsm_range columns, unsigned char *scratch);
 /* linear_tiled with another set of kernels for quantised weights. */
 void DSM_K(linear_blocks)(const dsm_exec *x, const dsm_linear *op, const dsm_blocks *blocks);
 dsm_linear_input_fn DSM_K(linear_input_tiled);

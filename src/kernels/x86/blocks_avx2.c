@@ -40,11 +40,12 @@ INLINE void dot_row(dsm_dtype t, int m, int64_t K, const dsm_x8 *x, const unsign
     const size_t step =
         dsm_dtype_bytes(t, dsm_dtype_block(t)) * PART_VALUES / (size_t)dsm_dtype_block(t);
     vec sum[DSM_BLOCKS_MAX_ROWS];
+    block_scales scales;
 #pragma GCC unroll 8
     for (int i = 0; i < m; i++)
         sum[i] = vec_zero();
     for (int64_t g = 0; g < K / PART_VALUES; g++) {
-        const part p = part_of(t, w, g);
+        const part p = part_of(t, w, g, &scales);
         const vec scale = lane_scales(&p), offset = vec_set1(p.offset);
         _mm_prefetch((const char *)w + (size_t)g * step + AHEAD, _MM_HINT_T0);
 #pragma GCC unroll 8
@@ -83,8 +84,18 @@ DOT_FN(6)
 DOT_FN(7)
 DOT_FN(8)
 
-extern const dsm_blocks dsm_blocks_avx2;
-const dsm_blocks dsm_blocks_avx2 = {
-    .dot = {dot_1, dot_2, dot_3, dot_4, dot_5, dot_6, dot_7, dot_8},
-    .unpack = unpack_parts,
-};
+extern const dsm_many dsm_many_avx2, dsm_many_vnni_avx2;
+extern const dsm_blocks dsm_blocks_avx2, dsm_blocks_avxvnni;
+#define DOTS                                                                                       \
+    {                                                                                              \
+        dot_1, dot_2, dot_3, dot_4, dot_5, dot_6, dot_7, dot_8                                     \
+    }
+const dsm_blocks dsm_blocks_avx2 = {.dot = DOTS, .unpack = unpack_parts, .many = &dsm_many_avx2};
+const dsm_blocks dsm_blocks_avxvnni = {
+    .dot = DOTS, .unpack = unpack_parts, .many = &dsm_many_vnni_avx2};
+
+dsm_linear_fn dsm_linear_avxvnni;
+void dsm_linear_avxvnni(const dsm_exec *x, const dsm_linear *op)
+{
+    dsm_linear_blocks_avx2(x, op, &dsm_blocks_avxvnni);
+}

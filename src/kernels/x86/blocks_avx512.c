@@ -94,9 +94,7 @@ INLINE void dot_pairs(dsm_dtype t, int rows, int m, int64_t K, const dsm_x8 *x,
                       const unsigned char *w, size_t stride,
                       __m512 sum[STREAMS][DSM_BLOCKS_MAX_ROWS])
 {
-    const size_t pair_bytes = 2 * (t == DSM_Q8_0   ? sizeof(dsm_q8_0)
-                                   : t == DSM_Q4_0 ? sizeof(dsm_q4_0)
-                                                   : sizeof(dsm_q4_1));
+    const size_t pair_bytes = 2 * block_bytes(t);
     int64_t k = 0;
     for (; k + PAIR <= K; k += PAIR, w += pair_bytes)
 #pragma GCC unroll 4
@@ -129,18 +127,6 @@ typedef struct whole {
     __m256 min; /* of each of 8 parts */
     float d;
 } whole;
-
-/* 8 six-bit scales and 8 mins, one byte each. */
-INLINE __m128i six_bits(const uint8_t s[12])
-{
-    uint32_t a, b, c;
-    memcpy(&a, s, 4);
-    memcpy(&b, s + 4, 4);
-    memcpy(&c, s + 8, 4);
-    const uint32_t six = 0x3F3F3F3F, four = 0x0F0F0F0F, two = 0x30303030;
-    return _mm_setr_epi32((int)(a & six), (int)((c & four) | (a >> 2 & two)), (int)(b & six),
-                          (int)((c >> 4 & four) | (b >> 2 & two)));
-}
 
 INLINE void load_k_header(whole *w, const uint16_t *d, const uint8_t *scales)
 {
@@ -219,11 +205,6 @@ INLINE whole load_q6_k(const dsm_q6_k *b)
     return w;
 }
 
-INLINE size_t whole_bytes(dsm_dtype t)
-{
-    return t == DSM_Q4_K ? sizeof(dsm_q4_k) : t == DSM_Q5_K ? sizeof(dsm_q5_k) : sizeof(dsm_q6_k);
-}
-
 INLINE __m512 add_whole(dsm_dtype t, __m512 sum, const whole *w, const dsm_x8 *x, int64_t k)
 {
     __m512i total = _mm512_setzero_si512();
@@ -245,11 +226,11 @@ INLINE void dot_wholes(dsm_dtype t, int rows, int m, int64_t K, const dsm_x8 *x,
                        const unsigned char *w, size_t stride,
                        __m512 sum[STREAMS][DSM_BLOCKS_MAX_ROWS])
 {
-    for (int64_t k = 0; k < K; k += DSM_QK_VALUES, w += whole_bytes(t))
+    for (int64_t k = 0; k < K; k += DSM_QK_VALUES, w += block_bytes(t))
 #pragma GCC unroll 4
         for (int j = 0; j < rows; j++) {
             const unsigned char *at = w + (size_t)j * stride;
-            for (size_t line = 0; line < whole_bytes(t); line += 64)
+            for (size_t line = 0; line < block_bytes(t); line += 64)
                 _mm_prefetch((const char *)at + AHEAD + line, _MM_HINT_T0);
             const whole b = t == DSM_Q4_K   ? load_q4_k((const void *)at)
                             : t == DSM_Q5_K ? load_q5_k((const void *)at)
@@ -328,10 +309,12 @@ DOT_FN(6)
 DOT_FN(7)
 DOT_FN(8)
 
+extern const dsm_many dsm_many_vnni_avx512;
 extern const dsm_blocks dsm_blocks_vnni;
 const dsm_blocks dsm_blocks_vnni = {
     .dot = {dot_1, dot_2, dot_3, dot_4, dot_5, dot_6, dot_7, dot_8},
     .unpack = unpack_parts,
+    .many = &dsm_many_vnni_avx512,
 };
 
 void dsm_linear_vnni(const dsm_exec *x, const dsm_linear *op)

@@ -22,10 +22,10 @@ TILED_LIST(X)
 #define X(op) dsm_##op##_fn dsm_##op##_amx, dsm_##op##_amx_bf16;
 AMX_LIST(X)
 #undef X
-/* Quantised weights with VNNI (blocks_avx512.c); all others as linear_tiled_avx512. */
-dsm_linear_fn dsm_linear_vnni;
+/* Quantised weights with VNNI (blocks_<isa>.c); all others as linear_tiled_<isa>. */
+dsm_linear_fn dsm_linear_avxvnni, dsm_linear_vnni;
 extern const dsm_tile dsm_tile_avx2, dsm_tile_avx512;
-extern const dsm_peak dsm_peaks_avx2[1], dsm_peaks_avx512[5];
+extern const dsm_peak dsm_peaks_avx2[3], dsm_peaks_avx512[5];
 
 static void note_tile(dsm_kernels *k, const dsm_tile *t)
 {
@@ -84,6 +84,8 @@ bool dsm_kernels_x86_bf16(dsm_kernels *k, unsigned flags)
 void dsm_kernels_x86(dsm_kernels *k, unsigned flags)
 {
     if (flags & DSM_CPU_AVX2) kernels_avx2(k);
+    if ((flags & DSM_CPU_AVX2) && (flags & DSM_CPU_AVX_VNNI))
+        DSM_KERNEL_SET(k, linear, dsm_linear_avxvnni, "avx2 vnni tiled");
     if (flags & DSM_CPU_AVX512) kernels_avx512(k);
     if ((flags & DSM_CPU_AVX512) && (flags & DSM_CPU_AVX512_VNNI))
         DSM_KERNEL_SET(k, linear, dsm_linear_vnni, "avx512 vnni tiled");
@@ -97,6 +99,8 @@ int dsm_peaks_x86(const dsm_peak *out[DSM_MAX_PEAKS], unsigned flags)
         const dsm_peak *p = &dsm_peaks_avx512[i];
         if (p->run && (flags & p->flags) == p->flags) out[n++] = p;
     }
-    if (n == 0 && (flags & DSM_CPU_AVX2)) out[n++] = &dsm_peaks_avx2[0];
+    if (n > 0 || !(flags & DSM_CPU_AVX2)) return n;
+    out[n++] = &dsm_peaks_avx2[0];
+    out[n++] = &dsm_peaks_avx2[flags & DSM_CPU_AVX_VNNI ? 2 : 1];
     return n;
 }

@@ -27,7 +27,7 @@ enum {
 };
 
 /* What this file leaves to others: few rows, maps that want f32, weights that are not f32. */
-dsm_linear_fn dsm_linear_vnni, dsm_linear_amx, dsm_linear_stored_amx;
+dsm_linear_fn dsm_linear_vnni, dsm_linear_amx, dsm_linear_stored_amx, dsm_linear_bf16_amx;
 dsm_linear_input_fn dsm_linear_input_tiled_avx512, dsm_linear_input_amx;
 dsm_linear_weight_fn dsm_linear_weight_amx;
 
@@ -142,6 +142,11 @@ static bool is_f32(dsm_dtype t)
     return t == DSM_F32;
 }
 
+static bool is_bf16(dsm_dtype t)
+{
+    return t == DSM_BF16;
+}
+
 /* Weights whose maps may have their operands rounded to bf16: in f32 only those that are quantised,
  * which are coarse anyway. */
 static bool is_coarse(dsm_dtype t)
@@ -168,6 +173,8 @@ static void linear_one(const dsm_exec *x, const dsm_linear *op)
         dsm_linear_vnni(x, op);
     else if (!op->exact && all_are(is_coarse, op))
         dsm_linear_stored_amx(x, op);
+    else if (all_are(is_bf16, op))
+        dsm_linear_bf16_amx(x, op);
     else if (!all_are(is_f32, op))
         dsm_linear_vnni(x, op);
     else if (wants_f32(op))

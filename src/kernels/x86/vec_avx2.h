@@ -9,6 +9,7 @@
 enum { LANES = 8 };
 typedef __m256 vec;
 typedef __m256i vec_mask;
+typedef __m256i ivec; /* 8 lanes of 32 bits, or 32 bytes */
 
 static inline vec_mask vec_first(int64_t n) /* the lanes below n */
 {
@@ -100,6 +101,43 @@ static inline vec vec_unpack_lo2(vec a, vec b) /* pairs of floats */
 static inline vec vec_unpack_hi2(vec a, vec b)
 {
     return _mm256_castpd_ps(_mm256_unpackhi_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)));
+}
+
+static inline ivec ivec_and(ivec a, ivec b) { return _mm256_and_si256(a, b); }
+static inline ivec ivec_or(ivec a, ivec b) { return _mm256_or_si256(a, b); }
+static inline ivec ivec_xor(ivec a, ivec b) { return _mm256_xor_si256(a, b); }
+static inline ivec ivec_set1_8(char x) { return _mm256_set1_epi8(x); }
+static inline ivec ivec_set1_32(int32_t x) { return _mm256_set1_epi32(x); }
+static inline ivec ivec_add(ivec a, ivec b) { return _mm256_add_epi32(a, b); }
+static inline ivec ivec_add16(ivec a, ivec b) { return _mm256_add_epi16(a, b); }
+static inline ivec ivec_pairs(ivec u, ivec s) { return _mm256_maddubs_epi16(u, s); } /* see many_pairs.h */
+static inline ivec ivec_join(ivec p) { return _mm256_madd_epi16(p, _mm256_set1_epi16(1)); }
+static inline ivec ivec_srl(ivec v, int n) { return _mm256_srlv_epi32(v, _mm256_set1_epi32(n)); }
+static inline ivec ivec_sra(ivec v, int n) { return _mm256_srav_epi32(v, _mm256_set1_epi32(n)); }
+static inline ivec ivec_sll(ivec v, int n) { return _mm256_sllv_epi32(v, _mm256_set1_epi32(n)); }
+static inline vec vec_abs(vec v) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v); }
+static inline ivec ivec_of(vec v) { return _mm256_castps_si256(v); } /* the same bits */
+static inline ivec ivec_abs8(ivec v) { return _mm256_abs_epi8(v); }
+static inline ivec ivec_sign8(ivec v, ivec of) { return _mm256_sign_epi8(v, of); } /* 0 for 0 */
+static inline vec vec_from_ints(ivec v) { return _mm256_cvtepi32_ps(v); }
+
+static inline vec vec_from_halves(ivec v) /* the low 16 bits of each lane are an f16 */
+{
+    const __m256i words = _mm256_packus_epi32(_mm256_and_si256(v, _mm256_set1_epi32(0xFFFF)), v);
+    return _mm256_cvtph_ps(_mm256_castsi256_si128(_mm256_permute4x64_epi64(words, 0x08)));
+}
+
+static inline __m128 vec_fold_max(vec v) /* four lanes: the largest of every fourth */
+{
+    return _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+}
+
+static inline __m256i bytes_from_vecs(const vec v[4]) /* 32 values, to the nearest in ±127 */
+{
+    const __m256i lo = _mm256_packs_epi32(_mm256_cvtps_epi32(v[0]), _mm256_cvtps_epi32(v[1]));
+    const __m256i hi = _mm256_packs_epi32(_mm256_cvtps_epi32(v[2]), _mm256_cvtps_epi32(v[3]));
+    return _mm256_permutevar8x32_epi32(_mm256_packs_epi16(lo, hi),
+                                       _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 
 #endif

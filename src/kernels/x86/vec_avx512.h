@@ -9,6 +9,7 @@
 enum { LANES = 16 };
 typedef __m512 vec;
 typedef __mmask16 vec_mask;
+typedef __m512i ivec; /* 16 lanes of 32 bits, or 64 bytes */
 
 static inline vec_mask vec_first(int64_t n) /* the lanes below n */
 {
@@ -69,6 +70,36 @@ static inline vec vec_unpack_lo2(vec a, vec b) /* pairs of floats */
 static inline vec vec_unpack_hi2(vec a, vec b)
 {
     return _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+}
+
+static inline ivec ivec_and(ivec a, ivec b) { return _mm512_and_si512(a, b); }
+static inline ivec ivec_or(ivec a, ivec b) { return _mm512_or_si512(a, b); }
+static inline ivec ivec_xor(ivec a, ivec b) { return _mm512_xor_si512(a, b); }
+static inline ivec ivec_set1_8(char x) { return _mm512_set1_epi8(x); }
+static inline ivec ivec_set1_32(int32_t x) { return _mm512_set1_epi32(x); }
+static inline ivec ivec_add(ivec a, ivec b) { return _mm512_add_epi32(a, b); }
+static inline ivec ivec_srl(ivec v, int n) { return _mm512_srlv_epi32(v, _mm512_set1_epi32(n)); }
+static inline ivec ivec_sra(ivec v, int n) { return _mm512_srav_epi32(v, _mm512_set1_epi32(n)); }
+static inline ivec ivec_sll(ivec v, int n) { return _mm512_sllv_epi32(v, _mm512_set1_epi32(n)); }
+static inline vec vec_abs(vec v) { return _mm512_abs_ps(v); }
+static inline ivec ivec_of(vec v) { return _mm512_castps_si512(v); } /* the same bits */
+static inline vec vec_from_ints(ivec v) { return _mm512_cvtepi32_ps(v); }
+
+static inline vec vec_from_halves(ivec v) /* the low 16 bits of each lane are an f16 */
+{
+    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v));
+}
+
+static inline __m128 vec_fold_max(vec v) /* four lanes: the largest of every fourth */
+{
+    const __m256 half = _mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+    return _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+}
+
+static inline __m256i bytes_from_vecs(const vec v[2]) /* 32 values, to the nearest in ±127 */
+{
+    const __m128i lo = _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v[0]));
+    return _mm256_set_m128i(_mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v[1])), lo);
 }
 
 #endif
