@@ -36,16 +36,18 @@ dsm_status dsm_bench_machine_run(dsm_bench_machine *out, int n_threads, unsigned
 /* --- bench kernels: every slot at the shapes of training ------------------------------------- */
 
 typedef struct dsm_bench_kernel {
-    const char *slot, *variant, *unit; /* "linear", "avx512 tiled", "GFLOP/s" or "GB/s"; static */
+    const char *slot, *variant,
+        *unit; /* "linear", "avx512 tiled", "GFLOP/s", "Gop/s" or "GB/s"; static */
     char shape[64];
     double seconds;       /* best of several */
     double rate, ceiling; /* in `unit`; the ceiling was measured beside it */
     double share;         /* rate / ceiling; above 1 where the data fit a cache */
 } dsm_bench_kernel;
 
-/* Measure the shapes of `model` ("tiny" or "small": those of the training benchmark) and hand each
- * row to `row` as it is done. slot: only rows of this slot, or NULL. Errors: DSM_EUSAGE naming the
- * models or slots there are; no memory. */
+/* Measure the shapes of `model` ("tiny" or "small": those of the training benchmark; "16b": stored
+ * weights at those of inference, whatever the slot) and hand each row to `row` as it is done. slot:
+ * only rows of this slot, or NULL. Errors: DSM_EUSAGE naming the models or slots there are; no
+ * memory. */
 dsm_status dsm_bench_kernels_run(const char *model, const char *slot, int n_threads,
                                  unsigned cpu_flags, dsm_compute compute,
                                  void (*row)(void *arg, const dsm_bench_kernel *k), void *arg,

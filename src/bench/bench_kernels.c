@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* bench kernels: every slot at the shapes one training step has.
  *
- * Method: time around one call (dsm_bench_clock), after one that is not counted; the minimum over
- * at least MIN_CALLS calls and min_seconds. Arithmetic is held against the FP32 multiply-add
- * ceiling, everything else against copying memory: measured after every row, the best so far
- * counts. Bytes are those that must move once: operands read, results written; rows that fit a
- * cache can therefore exceed the ceiling. */
+ * Method: the fastest of many calls (dsm_bench_best). Arithmetic is held against the FP32
+ * multiply-add ceiling, everything else against copying memory: measured after every row, the best
+ * so far counts. Bytes are those that must move once: operands read, results written; rows that fit
+ * a cache can therefore exceed the ceiling. */
 #include "bench/ceilings.h"
+#include "bench/stored.h"
 #include "core/rng.h"
 #include "dsmoe/bench.h"
 #include "kernels/chunk.h"
@@ -17,14 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    MIN_CALLS = 5,
-    MAX_GROUPS = 64,
-    HEAD_ROWS = 512,
-    FEW_TOKENS = 64 /* of an expert */,
-    N_BUFFERS = 5
-};
-static const double min_seconds = 0.2;
+enum { MAX_GROUPS = 64, HEAD_ROWS = 512, FEW_TOKENS = 64 /* of an expert */, N_BUFFERS = 5 };
 static const int64_t buffer_floats = (int64_t)32 << 20;
 
 typedef struct shape {
@@ -64,18 +57,15 @@ typedef struct work {
     const void *ctx;
 } work;
 
-static double best_seconds(const bench *b, const work *w)
+typedef struct call {
+    const bench *b;
+    const work *w;
+} call;
+
+static void run_call(void *arg)
 {
-    double best = HUGE_VAL, total = 0;
-    w->run(b, w->ctx);
-    for (int i = 0; i < MIN_CALLS || total < min_seconds; i++) {
-        double start = dsm_bench_clock(&b->x);
-        w->run(b, w->ctx);
-        double t = dsm_bench_clock(&b->x) - start;
-        total += t;
-        if (t < best) best = t;
-    }
-    return best;
+    const call *c = arg;
+    c->w->run(c->b, c->w->ctx);
 }
 
 static double larger(double *best, double now)
@@ -98,7 +88,7 @@ static void measure(bench *b, const work *w)
                           .unit = w->arithmetic ? "GFLOP/s" : "GB/s"};
     if (b->slot && strcmp(b->slot, k.slot) != 0) return;
     snprintf(k.shape, sizeof k.shape, "%s", w->label);
-    k.seconds = best_seconds(b, w);
+    k.seconds = dsm_bench_best(&b->x, run_call, &(call){b, w});
     k.rate = w->amount / k.seconds * 1e-9;
     k.ceiling = ceiling(b, w->arithmetic);
     k.share = k.rate / k.ceiling;
@@ -376,7 +366,7 @@ static dsm_status choose_model(shape *out, const char *name, dsm_err *err)
             *out = models[i];
             return DSM_OK;
         }
-    return dsm_fail(err, DSM_EUSAGE, "model: found \"%s\", expected tiny or small", name);
+    return dsm_fail(err, DSM_EUSAGE, "model: found \"%s\", expected tiny, small or 16b", name);
 }
 
 static dsm_status check_slot(const char *slot, dsm_err *err)
@@ -390,12 +380,28 @@ static dsm_status check_slot(const char *slot, dsm_err *err)
     return DSM_OK;
 }
 
+/* Weights as files store them have their own shapes and memory. */
+static dsm_status run_stored(int n_threads, unsigned cpu_flags, dsm_compute compute,
+                             void (*row)(void *arg, const dsm_bench_kernel *k), void *arg,
+                             dsm_err *err)
+{
+    dsm_kernels kernels;
+    dsm_exec x;
+    dsm_kernels_init(&kernels, cpu_flags);
+    DSM_TRY(dsm_kernels_set_compute(&kernels, cpu_flags, compute, err));
+    DSM_TRY(dsm_exec_init(&x, &kernels, n_threads, err));
+    dsm_status status = dsm_bench_stored(&x, cpu_flags, row, arg, err);
+    dsm_exec_free(&x);
+    return status;
+}
+
 dsm_status dsm_bench_kernels_run(const char *model, const char *slot, int n_threads,
                                  unsigned cpu_flags, dsm_compute compute,
                                  void (*row)(void *arg, const dsm_bench_kernel *k), void *arg,
                                  dsm_err *err)
 {
     bench b = {.flags = cpu_flags, .compute = compute, .slot = slot, .row = row, .arg = arg};
+    if (strcmp(model, "16b") == 0) return run_stored(n_threads, cpu_flags, compute, row, arg, err);
     DSM_TRY(choose_model(&b.s, model, err));
     DSM_TRY(check_slot(slot, err));
     dsm_status status = open_bench(&b, n_threads, err);

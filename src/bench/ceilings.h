@@ -14,6 +14,9 @@
  * machine cannot take away. */
 double dsm_bench_clock(const dsm_exec *x);
 
+/* Seconds of the fastest call of run(arg), of many, after one that is not counted. */
+double dsm_bench_best(const dsm_exec *x, void (*run)(void *arg), void *arg);
+
 /* Operations per second / 1e9 of one kind of multiply-add, all workers together. */
 double dsm_ceiling_ops(const dsm_exec *x, const dsm_peak *peak);
 

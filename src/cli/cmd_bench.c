@@ -11,7 +11,7 @@
 
 static const char help[] =
     "usage: dsmoe bench machine\n"
-    "       dsmoe bench kernels [tiny|small] [--slot NAME] [--compute f32|bf16]\n"
+    "       dsmoe bench kernels [tiny|small|16b] [--slot NAME] [--compute f32|bf16]\n"
     "       dsmoe bench train CONFIG.json --seq N --batch N [--steps N] [--micro N]\n"
     "                         [--recompute none|experts|all] [--compute f32|bf16] [--skew]\n"
     "       dsmoe bench infer MODEL [--prompt N] [--gen N] [--chunk N] [--runs N] [--cache TYPE]\n"
@@ -22,7 +22,9 @@ static const char help[] =
     "\n"
     "kernels measures every kernel at the shapes of a training step of the tiny or small "
     "(default)\n"
-    "benchmark model, beside the ceiling it runs into.\n"
+    "benchmark model, beside the ceiling it runs into. 16b: linear maps with stored weights of "
+    "every\n"
+    "type at the shapes of DeepSeekMoE 16B, one row (a token) and many (a prompt).\n"
     "\n"
     "  --slot NAME                only this kernel (names: dsmoe info --kernels)\n"
     "\n"
@@ -112,7 +114,7 @@ static dsm_status bench_kernels(const dsm_cli *cli, int argc, char **argv, dsm_e
     int compute = DSM_COMPUTE_F32;
     int n;
     DSM_TRY(dsm_opts_parse(opts, sizeof opts / sizeof *opts, argc, argv, &n, err));
-    if (n > 1) return dsm_fail(err, DSM_EUSAGE, "found %d models, expected tiny or small", n);
+    if (n > 1) return dsm_fail(err, DSM_EUSAGE, "found %d models, expected tiny, small or 16b", n);
     DSM_TRY(find_choice(&compute, "--compute", name, dsm_compute_names, err));
     return dsm_bench_kernels_run(n == 1 ? argv[0] : "small", slot, cli->threads, cli->cpu_flags,
                                  (dsm_compute)compute, print_kernel, (void *)(uintptr_t)cli, err);
