@@ -68,6 +68,16 @@ static void load_q8_0(float *restrict to, const dsm_q8_0 *b, int64_t n)
     }
 }
 
+/* Ask for n rows of `width` values from p on. Rows of one head lie a whole position apart, mostly
+ * on a page each, where the processor does not look ahead by itself. */
+static void ask_rows(const void *p, const dsm_decode *op, int64_t n, int64_t width)
+{
+    const size_t bytes = dsm_dtype_bytes(op->dtype, width);
+    for (int64_t i = 0; i < n; i++)
+        for (size_t b = 0; b < bytes; b += DSM_ALIGN)
+            __builtin_prefetch((const char *)p + (size_t)i * op->rs + b);
+}
+
 /* n rows of `width` values from p on: where they are, or in `room`. */
 static float_rows load_rows(float *room, const void *p, const dsm_decode *op, int64_t n,
                             int64_t width)
@@ -167,20 +177,27 @@ static void add_block(const decode_part *p, float_rows v, int64_t n)
     }
 }
 
-static void run_block(const decode_part *p, int64_t at, int64_t n)
+/* Keys at … at + n - 1, which have been asked for, and then the values; `ahead` keys come next. */
+static void run_block(const decode_part *p, int64_t at, int64_t n, int64_t ahead)
 {
     const dsm_decode *op = p->j->op;
+    const bool latent = op->v == op->k && op->Hk == 1; /* keys begin with the values */
+    if (!latent) ask_rows(dsm_decode_value(op, p->hk, at), op, n, op->Dv);
     const float_rows k = load_rows(p->w.keys, dsm_decode_key(op, p->hk, at), op, n, op->Dk);
-    const float_rows v =
-        op->v == op->k && op->Hk == 1
-            ? k
-            : load_rows(p->w.values, dsm_decode_value(op, p->hk, at), op, n, op->Dv);
     score_block(p, k, n);
+    ask_rows(dsm_decode_key(op, p->hk, at + n), op, ahead, op->Dk);
+    const float_rows v =
+        latent ? k : load_rows(p->w.values, dsm_decode_value(op, p->hk, at), op, n, op->Dv);
     for (int64_t i = 0; i < p->m; i++) {
         int64_t seen = dsm_decode_seen(op, p->first + i, at + n) - at;
         soften_row(p, i, n, seen > 0 ? seen : 0);
     }
     add_block(p, v, n);
+}
+
+static int64_t block_at(dsm_range keys, int64_t at)
+{
+    return keys.end - at < BLOCK ? keys.end - at : BLOCK;
 }
 
 static void run_chunk(void *arg, int64_t item, int worker)
@@ -201,8 +218,12 @@ static void run_chunk(void *arg, int64_t item, int worker)
         o[op->Dv] = -INFINITY;
         o[op->Dv + 1] = 0;
     }
-    for (int64_t at = keys.begin; at < keys.end; at += BLOCK)
-        run_block(&p, at, keys.end - at < BLOCK ? keys.end - at : BLOCK);
+    int64_t n = block_at(keys, keys.begin);
+    ask_rows(dsm_decode_key(op, p.hk, keys.begin), op, n, op->Dk);
+    for (int64_t at = keys.begin; at < keys.end; at += n) {
+        n = block_at(keys, at);
+        run_block(&p, at, n, block_at(keys, at + n));
+    }
 }
 
 /* ---- joining chunks ------------------------------------------------------------------------- */
