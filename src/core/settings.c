@@ -221,6 +221,19 @@ static dsm_status take_value(source *src, const yaml_node_t *root)
     return DSM_OK;
 }
 
+/* The default of row i of src->s: a plain scalar, which needs no parser, or a list. */
+static dsm_status take_default(source *src, size_t i)
+{
+    const char *text = src->s->table[i].fallback;
+    const yaml_node_t plain = {.type = YAML_SCALAR_NODE,
+                               .data.scalar = {.value = (yaml_char_t *)(uintptr_t)text,
+                                               .length = strlen(text),
+                                               .style = YAML_PLAIN_SCALAR_STYLE}};
+    if (!strpbrk(text, "[{\"'")) return store(src, (int)i, &plain);
+    src->seen[i] = true;
+    return with_document(src, text, strlen(text), take_value);
+}
+
 /* Put the default of row i in its field: zeros where there is none. */
 static void reset(dsm_settings *s, size_t i)
 {
@@ -228,8 +241,7 @@ static void reset(dsm_settings *s, size_t i)
     memset((char *)s->values + row->offset, 0, row->size);
     if (row->fallback && *row->fallback) {
         source src = {.s = s, .from = {.what = row->key, .code = DSM_EFORMAT}};
-        src.seen[i] = true;
-        dsm_status status = with_document(&src, row->fallback, strlen(row->fallback), take_value);
+        dsm_status status = take_default(&src, i);
         assert(status == DSM_OK);
         (void)status;
     }

@@ -104,6 +104,12 @@ $ dsmoe info cut
 2> dsmoe info: cut/model.safetensors: tensor {*}: bytes {*} of {*}: cut off or damaged
 exit 1
 
+# A weight that is no number is found by name.
+$ cp -r m nan; printf '\0\0\300\177' | dd of=nan/model.safetensors bs=1 seek=$(($(stat -c %s m/model.safetensors) - 4)) conv=notrunc 2> dd.out
+$ dsmoe info nan --check | tail -1
+1> not finite     {*}: 1 NaN, 0 infinite
+2> dsmoe info: nan: 1 tensors with weights that are not finite
+
 $ cp -r m half; rm half/model.safetensors
 $ dsmoe info half
 2> dsmoe info: half: found neither model.safetensors nor model.safetensors.index.json (half-written checkpoint?)
