@@ -32,17 +32,20 @@ typedef struct dsm_plan_training {
     int64_t activations, lent, scratch, total; /* total: with weights, gradients and moments */
 } dsm_plan_training;
 
-/* Bytes. Training is in f32; serving holds one context, prefilled by at most 512 tokens. */
+/* What serving one context takes, prefilled by at most 512 tokens, in bytes. */
+typedef struct dsm_plan_serving {
+    int64_t weights_f32, weights_bf16, kv_cache, activations;
+    int64_t total_f32, total_bf16;
+} dsm_plan_serving;
+
+/* Bytes. Training is in f32. */
 typedef struct dsm_plan_memory {
     struct {
         int64_t weights, gradients, moments;
         dsm_plan_training with[DSM_N_RECOMPUTE];
     } train;
-    struct {
-        int64_t weights_f32, weights_bf16, kv_cache, activations;
-        int64_t total_f32, total_bf16;
-        int64_t active_weights_f32, active_weights_bf16; /* read for each token that is decoded */
-    } serve;
+    dsm_plan_serving serve;
+    int64_t active_weights_f32, active_weights_bf16; /* read for each token that is decoded */
 } dsm_plan_memory;
 
 typedef struct dsm_plan {
@@ -50,15 +53,22 @@ typedef struct dsm_plan {
     int64_t params, active_params; /* all; those one token uses (DeepSeekMoE's way of counting) */
     int64_t params_no_embedding;   /* the same without the input embedding (DeepSeek-V2's way) */
     int64_t active_params_no_embedding;
+    int64_t ffn_params, active_ffn_params; /* of FFNs and experts alone (DeepSeekMoE, table 2) */
 
     /* FLOPs of forward and backward over one sequence of T tokens:
      *   papers       6 T (4 d² L + n_act 8 d² L + V d) + 12 L d T², the formula that reproduces the
-     * printed figures of DeepSeekMoE: n_act = nominal active FFN width in standard FFNs (8/3 d),
-     * all layers alike, no router, no causal halving true_widths  6 T (active parameters without
-     * embedding) + 12 L H Dh T² causal       the same with the half of attention that a causal mask
-     * leaves: what is computed here */
-    double train_flops_papers, train_flops_true_widths, train_flops_causal;
-    double active_ffns; /* n_act */
+     *                printed figures of DeepSeekMoE: n_act = nominal active FFN width in standard
+     *                FFNs (8/3 d), all layers alike, no router, no causal halving
+     *   rounded      the same with n_act of widths as they are: what the papers print of the 145B
+     *                and 142B models (1408 is 0.125 standard FFNs, rounded up to a multiple of 64)
+     *   true_widths  6 T (active parameters without embedding) + 12 L H Dh T²
+     *   causal       the same with the half of attention that a causal mask leaves: what is
+     *                computed here
+     * With latent attention, which the formula does not know, papers and rounded are true_widths.
+     */
+    double train_flops_papers, train_flops_rounded, train_flops_true_widths, train_flops_causal;
+    double active_ffns, active_ffns_rounded; /* n_act */
+    double non_embedding_flops; /* M of DeepSeek LLM (eq. 2), per token: papers without the head */
     dsm_plan_memory memory;
 } dsm_plan;
 

@@ -14,12 +14,21 @@ static int64_t idle(const dsm_model *m)
     return n_layers * (c->n_routed_experts - dsm_router_picks(c)) * expert;
 }
 
+static int64_t ffn_values(const dsm_ffn_params *p)
+{
+    return 3 * p->n_groups * p->D * p->F;
+}
+
 dsm_counts dsm_model_count(const dsm_model *m)
 {
     dsm_counts n = {0};
     for (int64_t i = 0; i < m->n_params; i++)
         if (m->params[i].offset >= 0) n.params += m->params[i].rows * m->params[i].cols;
+    for (int64_t l = 0; l < m->config.num_hidden_layers; l++)
+        n.ffn += ffn_values(&m->layers[l].ffn) + ffn_values(&m->layers[l].moe.shared) +
+                 ffn_values(&m->layers[l].moe.experts);
     n.active = n.params - idle(m);
+    n.active_ffn = n.ffn - idle(m);
     n.matmul = n.active;
     if (!m->config.tie_word_embeddings) n.matmul -= m->config.vocab_size * m->config.hidden_size;
     return n;

@@ -9,6 +9,7 @@ typedef struct dsm_counts {
     int64_t params; /* trained values */
     int64_t active; /* those one token uses: K of E routed experts (DeepSeekMoE counts so) */
     int64_t matmul; /* active without the embedding look-up, with the head: 2 FLOPs each, forward */
+    int64_t ffn, active_ffn; /* of FFNs and experts alone, without routers */
 } dsm_counts;
 
 /* From the parameter table: a model made of no memory will do. */

@@ -1,41 +1,49 @@
 /* SPDX-License-Identifier: MIT */
 /* The bill of a model, from its parameter table (count.h) and from the layouts that would carve its
  * memory. */
-#include "dsmoe/plan.h"
+#include "model/bill.h"
 
 #include "model/count.h"
 #include "model/net.h"
 
 enum { PREFILL_CHUNK = 512 };
 
-/* Is `width` what `nominal` becomes as an integer, or rounded up to a multiple of 64 or of 256? */
+/* Is `width` what `nominal` becomes rounded up to a multiple of 64 or of 256? */
 static bool is_rounded(double nominal, double width)
 {
     double added = width - nominal;
-    if (fabs(added) < 1) return true;
     return added > 0 &&
            ((added < 64 && fmod(width, 64) == 0) || (added < 256 && fmod(width, 256) == 0));
 }
 
 /* The relative size a width was rounded from: 1408 is a quarter of a standard 5461.33, rounded up
- * to a multiple of 64. The papers' FLOPs are of such nominal sizes. */
+ * to a multiple of 64. The papers' FLOPs are of such nominal sizes. What is one as it stands needs
+ * no rounding. */
 static double nominal_size(double width, double standard)
 {
     static const double parts[] = {1, 2, 4, 5, 8, 10, 16};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        double size = round(width / standard * parts[i]) / parts[i];
-        if (size > 0 && is_rounded(size * standard, width)) return size;
+    const size_t n = sizeof parts / sizeof *parts;
+    for (size_t i = 0; i < 2 * n; i++) {
+        double part = parts[i % n], size = round(width / standard * part) / part;
+        bool fits = i < n ? fabs(width - size * standard) < 1 : is_rounded(size * standard, width);
+        if (size > 0 && fits) return size;
     }
     return width / standard;
 }
 
-static double active_ffns(const dsm_model_config *c)
+static double as_it_is(double width, double standard)
+{
+    return width / standard;
+}
+
+/* Standard FFNs that a token uses in each layer. */
+static double active_ffns(const dsm_model_config *c, double (*size)(double width, double standard))
 {
     double standard = 8.0 / 3.0 * (double)c->hidden_size;
     int64_t experts = c->n_shared_experts;
     if (c->n_routed_experts > 0) experts += dsm_router_picks(c);
-    if (experts == 0) return nominal_size((double)c->intermediate_size, standard);
-    return (double)experts * nominal_size((double)c->moe_intermediate_size, standard);
+    if (experts == 0) return size((double)c->intermediate_size, standard);
+    return (double)experts * size((double)c->moe_intermediate_size, standard);
 }
 
 static double papers_flops(const dsm_model_config *c, double n_act, double T)
@@ -55,11 +63,19 @@ static void plan_arithmetic(dsm_plan *p, const dsm_model *m)
     p->active_params = n.active;
     p->active_params_no_embedding = n.matmul;
     p->params_no_embedding = n.params - (n.active - n.matmul);
-    p->active_ffns = active_ffns(c);
+    p->ffn_params = n.ffn;
+    p->active_ffn_params = n.active_ffn;
+    p->active_ffns = active_ffns(c, nominal_size);
+    p->active_ffns_rounded = active_ffns(c, as_it_is);
     p->train_flops_true_widths = 6 * T * (double)n.matmul + 6 * widths * T * T;
-    p->train_flops_papers = dsm_model_config_is_mla(c) ? p->train_flops_true_widths
-                                                       : papers_flops(c, p->active_ffns, T);
     p->train_flops_causal = T * dsm_model_train_flops(m, p->seq_len);
+    p->train_flops_papers = p->train_flops_rounded = p->train_flops_true_widths;
+    if (!dsm_model_config_is_mla(c)) {
+        p->train_flops_papers = papers_flops(c, p->active_ffns, T);
+        p->train_flops_rounded = papers_flops(c, p->active_ffns_rounded, T);
+    }
+    p->non_embedding_flops =
+        p->train_flops_papers / T - 6 * (double)c->vocab_size * (double)c->hidden_size;
 }
 
 static dsm_plan_training plan_policy(const dsm_plan *p, const dsm_model *m, bool accumulates,
@@ -89,36 +105,41 @@ static void plan_training(dsm_plan *p, const dsm_model *m, bool accumulates)
         p->memory.train.with[i] = plan_policy(p, m, accumulates, (dsm_recompute)i);
 }
 
-static void plan_serving(dsm_plan *p, const dsm_model *m)
+dsm_plan_serving dsm_bill_serving(const dsm_model *m, int64_t params, int64_t seq_len)
 {
-    int64_t chunk = p->seq_len < PREFILL_CHUNK ? p->seq_len : PREFILL_CHUNK;
+    int64_t chunk = seq_len < PREFILL_CHUNK ? seq_len : PREFILL_CHUNK;
     const dsm_net_options o = {.max_sequences = 1, .seq_len = chunk};
     dsm_net_memory need;
     dsm_net_measure(m, &o, &need);
-    p->memory.serve.weights_f32 = 4 * p->params;
-    p->memory.serve.weights_bf16 = 2 * p->params;
-    p->memory.serve.kv_cache = (int64_t)dsm_cache_bytes(m, p->seq_len, DSM_F32);
-    p->memory.serve.activations = (int64_t)(need.activations + need.scratch);
-    int64_t state = p->memory.serve.kv_cache + p->memory.serve.activations;
-    p->memory.serve.total_f32 = p->memory.serve.weights_f32 + state;
-    p->memory.serve.total_bf16 = p->memory.serve.weights_bf16 + state;
-    p->memory.serve.active_weights_f32 = 4 * p->active_params_no_embedding;
-    p->memory.serve.active_weights_bf16 = 2 * p->active_params_no_embedding;
+    dsm_plan_serving s = {.weights_f32 = 4 * params,
+                          .weights_bf16 = 2 * params,
+                          .kv_cache = (int64_t)dsm_cache_bytes(m, seq_len, DSM_F32),
+                          .activations = (int64_t)(need.activations + need.scratch)};
+    s.total_f32 = s.weights_f32 + s.kv_cache + s.activations;
+    s.total_bf16 = s.weights_bf16 + s.kv_cache + s.activations;
+    return s;
+}
+
+dsm_status dsm_bill_check_batch(int64_t sequences, int64_t seq_len, dsm_err *err)
+{
+    if (seq_len >= 1 && sequences >= 1 && seq_len <= INT32_MAX / sequences) return DSM_OK;
+    return dsm_fail(err, DSM_ERANGE,
+                    "found %lld sequences of %lld tokens, expected 1 to 2^31 tokens in all",
+                    (long long)sequences, (long long)seq_len);
 }
 
 dsm_status dsm_plan_make(dsm_plan *out, const dsm_model_config *c, const dsm_plan_options *o,
                          dsm_err *err)
 {
     dsm_model *m;
-    if (o->seq_len < 1 || o->sequences < 1 || o->seq_len > INT32_MAX / o->sequences)
-        return dsm_fail(err, DSM_ERANGE,
-                        "found %lld sequences of %lld tokens, expected 1 to 2^31 tokens in all",
-                        (long long)o->sequences, (long long)o->seq_len);
+    DSM_TRY(dsm_bill_check_batch(o->sequences, o->seq_len, err));
     DSM_TRY(dsm_model_create(&m, c, 0, err));
     *out = (dsm_plan){.seq_len = o->seq_len, .sequences = o->sequences};
     plan_arithmetic(out, m);
     plan_training(out, m, o->accumulates);
-    plan_serving(out, m);
+    out->memory.serve = dsm_bill_serving(m, out->params, o->seq_len);
+    out->memory.active_weights_f32 = 4 * out->active_params_no_embedding;
+    out->memory.active_weights_bf16 = 2 * out->active_params_no_embedding;
     dsm_model_free(m);
     return DSM_OK;
 }
