@@ -4,6 +4,7 @@
 #include "cli/opts.h"
 #include "cli/plan_fit.h"
 #include "cli/plan_grid.h"
+#include "cli/plan_rows.h"
 #include "cli/print.h"
 #include "dsmoe/plan.h"
 #include "dsmoe/train.h"
@@ -94,13 +95,12 @@ static json_t *training_json(const dsm_plan_memory *m)
 
 static json_t *memory_json(const dsm_plan_memory *m)
 {
-    return json_pack("{s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}}", "train", training_json(m),
-                     "serve", "weights_f32", (json_int_t)m->serve.weights_f32, "weights_bf16",
-                     (json_int_t)m->serve.weights_bf16, "kv_cache", (json_int_t)m->serve.kv_cache,
-                     "activations", (json_int_t)m->serve.activations, "total_f32",
-                     (json_int_t)m->serve.total_f32, "total_bf16", (json_int_t)m->serve.total_bf16,
-                     "active_weights_f32", (json_int_t)m->active_weights_f32, "active_weights_bf16",
-                     (json_int_t)m->active_weights_bf16);
+    json_t *serve = dsm_serving_json(&m->serve);
+    json_object_set_new(serve, "active_weights_f32",
+                        json_integer((json_int_t)m->active_weights_f32));
+    json_object_set_new(serve, "active_weights_bf16",
+                        json_integer((json_int_t)m->active_weights_bf16));
+    return json_pack("{s:o, s:o}", "train", training_json(m), "serve", serve);
 }
 
 static json_t *plan_json(const dsm_plan *p)
@@ -118,45 +118,24 @@ static json_t *plan_json(const dsm_plan *p)
                      "active_ffns", p->active_ffns, "memory", memory_json(&p->memory));
 }
 
-static void print_row(const char *name, int64_t bytes)
-{
-    printf("  %-22s %8sB\n", name, dsm_print_count((double)bytes));
-}
-
-/* A figure of each policy. */
-static void print_columns(const char *name, const int64_t bytes[DSM_N_RECOMPUTE])
-{
-    printf("  %-22s", name);
-    for (int i = 0; i < DSM_N_RECOMPUTE; i++)
-        printf(" %8sB", dsm_print_count((double)bytes[i]));
-    printf("\n");
-}
-
 static void print_training(const dsm_plan *p)
 {
     int64_t kept[DSM_N_RECOMPUTE], lent[DSM_N_RECOMPUTE], scratch[DSM_N_RECOMPUTE];
     int64_t total[DSM_N_RECOMPUTE];
-    printf("training memory, %lld sequence%s at once\n", (long long)p->sequences,
-           p->sequences == 1 ? "" : "s");
-    print_row("weights", p->memory.train.weights);
-    print_row("gradients", p->memory.train.gradients);
-    print_row("AdamW moments", p->memory.train.moments);
-    printf("  %-22s", "with recompute");
     for (int i = 0; i < DSM_N_RECOMPUTE; i++) {
         const dsm_plan_training *t = &p->memory.train.with[i];
         kept[i] = t->activations, lent[i] = t->lent, scratch[i] = t->scratch, total[i] = t->total;
-        printf(" %9s", dsm_recompute_names[i]);
     }
-    printf("\n");
-    print_columns("activations", kept);
-    print_columns("  lent by gradients", lent);
-    print_columns("scratch", scratch);
-    print_columns("in all", total);
-}
-
-static void print_flops(const char *name, double flops, const char *note)
-{
-    printf("  %-22s %8sFLOP%s%s\n", name, dsm_print_count(flops), *note ? "   " : "", note);
+    printf("training memory, %lld sequence%s at once\n", (long long)p->sequences,
+           p->sequences == 1 ? "" : "s");
+    dsm_row("weights", (double)p->memory.train.weights, "B", "");
+    dsm_row("gradients", (double)p->memory.train.gradients, "B", "");
+    dsm_row("AdamW moments", (double)p->memory.train.moments, "B", "");
+    dsm_row_policy_names();
+    dsm_row_policies("activations", kept);
+    dsm_row_policies("  lent by gradients", lent);
+    dsm_row_policies("scratch", scratch);
+    dsm_row_policies("in all", total);
 }
 
 static void print_arithmetic(const dsm_plan *p, bool is_latent)
@@ -166,12 +145,12 @@ static void print_arithmetic(const dsm_plan *p, bool is_latent)
     snprintf(rounded, sizeof rounded, "%.4g", p->active_ffns_rounded);
     printf("training, forward and backward of %lld tokens\n", (long long)p->seq_len);
     if (!is_latent) {
-        print_flops("as the papers count", p->train_flops_papers, nominal);
-        print_flops("  FFNs not nominal", p->train_flops_rounded, rounded);
+        dsm_row("as the papers count", p->train_flops_papers, "FLOP", nominal);
+        dsm_row("  FFNs not nominal", p->train_flops_rounded, "FLOP", rounded);
     }
-    print_flops("all widths as they are", p->train_flops_true_widths, "");
-    print_flops("  causal attention", p->train_flops_causal, "what is computed here");
-    print_flops("of one token", p->non_embedding_flops, "without embedding and head");
+    dsm_row("all widths as they are", p->train_flops_true_widths, "FLOP", "");
+    dsm_row("  causal attention", p->train_flops_causal, "FLOP", "what is computed here");
+    dsm_row("of one token", p->non_embedding_flops, "FLOP", "without embedding and head");
 }
 
 static void plan_print(const dsm_plan *p, bool is_latent)
@@ -183,13 +162,8 @@ static void plan_print(const dsm_plan *p, bool is_latent)
     print_arithmetic(p, is_latent);
     print_training(p);
     printf("serving memory, one context of %lld tokens\n", (long long)p->seq_len);
-    print_row("weights in f32", p->memory.serve.weights_f32);
-    print_row("weights in bf16", p->memory.serve.weights_bf16);
-    print_row("KV cache", p->memory.serve.kv_cache);
-    print_row("activations", p->memory.serve.activations);
-    print_row("in all, f32", p->memory.serve.total_f32);
-    print_row("in all, bf16", p->memory.serve.total_bf16);
-    print_row("read per token, bf16", p->memory.active_weights_bf16);
+    dsm_serving_rows(&p->memory.serve);
+    dsm_row("read per token, bf16", (double)p->memory.active_weights_bf16, "B", "");
 }
 
 /* --- layout and device ------------------------------------------------------------------- */
@@ -222,7 +196,7 @@ static dsm_fit fit_of(const request *q, const dsm_plan *p, const dsm_grid *g)
                  .seq_len = p->seq_len,
                  .serve = p->memory.serve,
                  .train_dtype = dsm_train_dtype_names[g->options.dtype]};
-    if (g->stages) f.serve = g->fullest_serving->serve;
+    if (g->stages) f.serve = dsm_grid_serving(g);
     for (int i = 0; i < DSM_N_RECOMPUTE; i++)
         f.train[i] =
             g->stages ? dsm_grid_training(g, (dsm_recompute)i) : p->memory.train.with[i].total;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/plan_grid.h"
 
+#include "cli/plan_rows.h"
 #include "cli/print.h"
 
 #include <stdio.h>
@@ -74,6 +75,15 @@ int64_t dsm_grid_training(const dsm_grid *g, dsm_recompute recompute)
     return most;
 }
 
+dsm_plan_serving dsm_grid_serving(const dsm_grid *g)
+{
+    dsm_plan_serving most = g->fullest_serving->serve;
+    for (int64_t i = 0; i < g->options.layout.pipe; i++)
+        if (g->stages[i].serve.total_bf16 > most.total_bf16)
+            most.total_bf16 = g->stages[i].serve.total_bf16;
+    return most;
+}
+
 /* Share of a step in which a device waits for the pipeline to fill and to drain. */
 static double bubble(const dsm_grid *g)
 {
@@ -84,29 +94,17 @@ static double bubble(const dsm_grid *g)
 /* --- JSON --------------------------------------------------------------------------------------
  */
 
-static json_t *policies_json(const int64_t bytes[DSM_N_RECOMPUTE])
-{
-    json_t *out = json_object();
-    for (int i = 0; i < DSM_N_RECOMPUTE; i++)
-        json_object_set_new(out, dsm_recompute_names[i], json_integer((json_int_t)bytes[i]));
-    return out;
-}
-
 static json_t *stage_json(const dsm_stage_plan *p)
 {
     json_t *train = json_pack(
         "{s:I, s:I, s:I, s:o, s:o}", "weights", (json_int_t)p->train.weights, "gradients",
         (json_int_t)p->train.gradients, "optimizer", (json_int_t)p->train.optimizer, "activations",
-        policies_json(p->train.activations), "total", policies_json(p->train.total));
-    json_t *serve = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I}", "weights_f32", (json_int_t)p->serve.weights_f32,
-        "weights_bf16", (json_int_t)p->serve.weights_bf16, "kv_cache",
-        (json_int_t)p->serve.kv_cache, "activations", (json_int_t)p->serve.activations, "total_f32",
-        (json_int_t)p->serve.total_f32, "total_bf16", (json_int_t)p->serve.total_bf16);
+        dsm_policies_json(p->train.activations), "total", dsm_policies_json(p->train.total));
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "stage", (json_int_t)p->stage,
                      "first_layer", (json_int_t)p->first_layer, "layers", (json_int_t)p->n_layers,
                      "in_flight", (json_int_t)p->in_flight, "params", (json_int_t)p->params,
-                     "expert_params", (json_int_t)p->expert_params, "train", train, "serve", serve);
+                     "expert_params", (json_int_t)p->expert_params, "train", train, "serve",
+                     dsm_serving_json(&p->serve));
 }
 
 json_t *dsm_grid_layout_json(const dsm_grid *g)
@@ -152,51 +150,26 @@ json_t *dsm_grid_communication_json(const dsm_grid *g)
 /* --- for people ----------------------------------------------------------------------------------
  */
 
-static void print_bytes(const char *name, double bytes, const char *note)
-{
-    printf("  %-22s %8sB%s%s\n", name, dsm_print_count(bytes), note ? "   " : "", note ? note : "");
-}
-
 static void print_stage(const char *what, const dsm_stage_plan *p)
 {
     printf("%s, stage %lld (layers %lld to %lld)\n", what, (long long)p->stage,
            (long long)p->first_layer, (long long)(p->first_layer + p->n_layers - 1));
 }
 
-static void print_policies(const char *name, const int64_t bytes[DSM_N_RECOMPUTE])
-{
-    printf("  %-22s", name);
-    for (int i = 0; i < DSM_N_RECOMPUTE; i++)
-        printf(" %8sB", dsm_print_count((double)bytes[i]));
-    printf("\n");
-}
-
 static void print_training(const dsm_grid *g)
 {
     const dsm_stage_plan *p = g->fullest;
+    char experts[64];
     print_stage("fullest device, training", p);
-    printf("  %-22s %9s   %s of them in routed experts\n", "parameters",
-           dsm_print_count((double)p->params), dsm_print_count((double)p->expert_params));
-    print_bytes("weights", (double)p->train.weights, NULL);
-    print_bytes("gradients", (double)p->train.gradients, NULL);
-    print_bytes("optimiser, its share", (double)p->train.optimizer, NULL);
-    printf("  %-22s", "with recompute");
-    for (int i = 0; i < DSM_N_RECOMPUTE; i++)
-        printf(" %9s", dsm_recompute_names[i]);
-    printf("\n");
-    print_policies("activations", p->train.activations);
-    print_policies("in all", p->train.total);
-}
-
-static void print_serving(const dsm_grid *g)
-{
-    const dsm_plan_serving *s = &g->fullest_serving->serve;
-    print_stage("fullest device, serving one context", g->fullest_serving);
-    print_bytes("weights in bf16", (double)s->weights_bf16, NULL);
-    print_bytes("KV cache", (double)s->kv_cache, NULL);
-    print_bytes("activations", (double)s->activations, NULL);
-    print_bytes("in all, f32", (double)s->total_f32, NULL);
-    print_bytes("in all, bf16", (double)s->total_bf16, NULL);
+    snprintf(experts, sizeof experts, "%s of them in routed experts",
+             dsm_print_count((double)p->expert_params));
+    dsm_row("parameters", (double)p->params, "", experts);
+    dsm_row("weights", (double)p->train.weights, "B", "");
+    dsm_row("gradients", (double)p->train.gradients, "B", "");
+    dsm_row("optimiser, its share", (double)p->train.optimizer, "B", "");
+    dsm_row_policy_names();
+    dsm_row_policies("activations", p->train.activations);
+    dsm_row_policies("in all", p->train.total);
 }
 
 static void print_traffic(const dsm_grid *g)
@@ -204,8 +177,8 @@ static void print_traffic(const dsm_grid *g)
     const dsm_stage_plan *p = g->busiest;
     print_stage("busiest device sends in a step", p);
     for (int i = 0; i < DSM_N_TRAFFIC; i++)
-        print_bytes(dsm_traffic_kinds[i].label, p->traffic[i], dsm_traffic_kinds[i].formula);
-    print_bytes("in all", p->traffic_total, NULL);
+        dsm_row(dsm_traffic_kinds[i].label, p->traffic[i], "B", dsm_traffic_kinds[i].formula);
+    dsm_row("in all", p->traffic_total, "B", "");
     printf("  (m micro-batches of t tokens, D wide; a, w, g bytes of an activation, a weight, a "
            "gradient)\n");
     if (g->options.layout.expert > 1)
@@ -213,20 +186,25 @@ static void print_traffic(const dsm_grid *g)
                g->reach, (long long)g->reach_limit);
 }
 
-void dsm_grid_print(const dsm_grid *g)
+static void print_layout(const dsm_grid *g)
 {
     const dsm_layout *l = &g->options.layout;
-    printf(
-        "layout        data %lld x expert %lld x tensor %lld x pipe %lld: %lld devices, training "
-        "in %s\n",
-        (long long)l->data, (long long)l->expert, (long long)l->tensor, (long long)l->pipe,
-        (long long)dsm_layout_devices(l), dsm_train_dtype_names[g->options.dtype]);
-    printf(
-        "              %lld sequences a step, in %lld micro-batches of %lld; %.3g %% of the time "
-        "in the pipeline's bubble\n",
-        (long long)g->options.step, (long long)g->fullest->micro_batches,
-        (long long)g->options.micro, 100 * bubble(g));
+    int64_t devices = dsm_layout_devices(l);
+    printf("layout        data %lld x expert %lld x tensor %lld x pipe %lld: %lld device%s, ",
+           (long long)l->data, (long long)l->expert, (long long)l->tensor, (long long)l->pipe,
+           (long long)devices, devices == 1 ? "" : "s");
+    printf("training in %s\n", dsm_train_dtype_names[g->options.dtype]);
+    printf("              %lld sequences a step, in %lld micro-batches of %lld; ",
+           (long long)g->options.step, (long long)g->fullest->micro_batches,
+           (long long)g->options.micro);
+    printf("%.3g %% of the time in the pipeline's bubble\n", 100 * bubble(g));
+}
+
+void dsm_grid_print(const dsm_grid *g)
+{
+    print_layout(g);
     print_training(g);
-    print_serving(g);
+    print_stage("fullest device, serving one context", g->fullest_serving);
+    dsm_serving_rows(&g->fullest_serving->serve);
     print_traffic(g);
 }

@@ -23,6 +23,8 @@ void dsm_grid_close(dsm_grid *g); /* accepts what was never opened, if zero */
 
 /* What training takes under one policy on the device where that is most. */
 int64_t dsm_grid_training(const dsm_grid *g, dsm_recompute recompute);
+/* What serving takes where that is most; totals are largest, each on its own. */
+dsm_plan_serving dsm_grid_serving(const dsm_grid *g);
 
 json_t *dsm_grid_layout_json(const dsm_grid *g);
 json_t *dsm_grid_communication_json(const dsm_grid *g);

@@ -104,6 +104,7 @@ $ cd $SOURCE; dsmoe plan configs/paper/deepseek-v2.yaml --layout pipe=16,expert=
 1>   activations              {*}
 1>   in all                   {*}
 1> fullest device, serving one context, stage 15 (layers 56 to 59)
+1>   weights in f32           12.8 GB
 1>   weights in bf16           6.4 GB
 1>   KV cache                 {*} MB
 1>   activations              {*} MB
@@ -126,7 +127,7 @@ $ dsmoe plan moe16b.json --layout expert=4,data=2 --json
 
 # without --layout, --train-dtype is about one device
 $ dsmoe plan moe16b.json --train-dtype bf16 | grep ^layout
-1> layout        data 1 x expert 1 x tensor 1 x pipe 1: 1 devices, training in bf16
+1> layout        data 1 x expert 1 x tensor 1 x pipe 1: 1 device, training in bf16
 
 # --- grids that do not fit the model, and mistakes ---
 $ dsmoe plan moe16b.json --layout expert=3
