@@ -32,7 +32,8 @@ typedef struct dsm_plan_training {
     int64_t activations, lent, scratch, total; /* total: with weights, gradients and moments */
 } dsm_plan_training;
 
-/* What serving one context takes, prefilled by at most 512 tokens, in bytes. */
+/* What serving one context takes, prefilled by at most 512 tokens, in bytes; keys and values are
+ * f16, as engines keep them unless asked otherwise. */
 typedef struct dsm_plan_serving {
     int64_t weights_f32, weights_bf16, kv_cache, activations;
     int64_t total_f32, total_bf16;

@@ -46,7 +46,7 @@ static const struct {
 } serving[] = {
     {"weights_f32", "weights in f32", offsetof(dsm_plan_serving, weights_f32)},
     {"weights_bf16", "weights in bf16", offsetof(dsm_plan_serving, weights_bf16)},
-    {"kv_cache", "KV cache", offsetof(dsm_plan_serving, kv_cache)},
+    {"kv_cache", "KV cache in f16", offsetof(dsm_plan_serving, kv_cache)},
     {"activations", "activations", offsetof(dsm_plan_serving, activations)},
     {"total_f32", "in all, f32", offsetof(dsm_plan_serving, total_f32)},
     {"total_bf16", "in all, bf16", offsetof(dsm_plan_serving, total_bf16)},

@@ -113,7 +113,7 @@ dsm_plan_serving dsm_bill_serving(const dsm_model *m, int64_t params, int64_t se
     dsm_net_measure(m, &o, &need);
     dsm_plan_serving s = {.weights_f32 = 4 * params,
                           .weights_bf16 = 2 * params,
-                          .kv_cache = (int64_t)dsm_cache_bytes(m, seq_len, DSM_F32),
+                          .kv_cache = (int64_t)dsm_cache_bytes(m, seq_len, DSM_F16),
                           .activations = (int64_t)(need.activations + need.scratch)};
     s.total_f32 = s.weights_f32 + s.kv_cache + s.activations;
     s.total_bf16 = s.weights_bf16 + s.kv_cache + s.activations;

@@ -55,7 +55,7 @@ $ echo '{"model_type": "deepseek", "vocab_size": 102400, "hidden_size": 2048, "i
 1> serving memory, one context of 4096 tokens
 1>   weights in f32           65.5 GB
 1>   weights in bf16          32.8 GB
-1>   KV cache                 {*} GB
+1>   KV cache in f16          {*} MB
 1> ...
 
 $ dsmoe plan moe16b.json --seq 8192 --json
@@ -74,14 +74,14 @@ $ printf 'model: moe16b.json\ndata: {train: x, seq_len: 64}\nsteps: 3\nbatch: {s
 # --- does 16B fit 40 GB? in bf16, as its paper says ---
 $ dsmoe plan $SOURCE/configs/paper/deepseekmoe-16b.json --device-memory 40GB | tail -6
 1> a device of 40 GB (training in f32)
-1>   serving in f32              does not fit: needs 67.6 GB, 27.6 GB too much
-1>   serving in bf16             fits: needs 34.8 GB, {*} GB left; 3 contexts of 4096 tokens
+1>   serving in f32              does not fit: needs 66.6 GB, 26.6 GB too much
+1>   serving in bf16             fits: needs 33.9 GB, {*} GB left; 7 contexts of 4096 tokens
 1>   training, recompute none    does not fit: needs {*} GB, {*} GB too much
 1>   training, recompute experts does not fit: {*}
 1>   training, recompute all     does not fit: {*}
 
 $ dsmoe plan $SOURCE/configs/paper/deepseekmoe-16b.json --device-memory 40GB --json
-1> {*},"device_memory":{"bytes":40000000000,"train_dtype":"f32","serve_f32":{"needs":{*},"fits":false,"contexts":0},"serve_bf16":{"needs":{*},"fits":true,"contexts":3},"train_none":{"needs":{*},"fits":false},{*}}}
+1> {*},"device_memory":{"bytes":40000000000,"train_dtype":"f32","serve_f32":{"needs":{*},"fits":false,"contexts":0},"serve_bf16":{"needs":{*},"fits":true,"contexts":7},"train_none":{"needs":{*},"fits":false},{*}}}
 
 $ dsmoe plan moe16b.json --device-memory 40XB
 2> dsmoe plan: --device-memory: found "40XB", expected a size like 40GB
@@ -89,7 +89,7 @@ exit 2
 
 # 36 GiB are 38.7 GB
 $ dsmoe plan moe16b.json --device-memory "36 GiB" | tail -4 | head -1
-1>   serving in bf16             fits: needs 34.8 GB, 3.{*} GB left; {*}
+1>   serving in bf16             fits: needs 33.9 GB, 4.{*} GB left; {*}
 
 # --- a grid of devices: V2 as it was trained, 16 stages and experts on 8 devices ---
 $ cd $SOURCE; dsmoe plan configs/paper/deepseek-v2.yaml --layout pipe=16,expert=8,data=2 --train-dtype bf16 --device-memory 80GB | sed -n '/^layout/,$p'
@@ -106,7 +106,7 @@ $ cd $SOURCE; dsmoe plan configs/paper/deepseek-v2.yaml --layout pipe=16,expert=
 1> fullest device, serving one context, stage 15 (layers 56 to 59)
 1>   weights in f32           12.8 GB
 1>   weights in bf16           6.4 GB
-1>   KV cache                 {*} MB
+1>   KV cache in f16          {*} MB
 1>   activations              {*} MB
 1>   in all, f32              {*} GB
 1>   in all, bf16             {*} GB
