@@ -32,8 +32,11 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT DSMOE_FUZZ)
   set(avx2 -mavx2 -mfma -mf16c)
   set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd -mprefer-vector-width=512)
   # A loop that the compiler may vectorise need not be one that it can: no warning of clang's.
-  # With sanitizers the unrolled micro-kernels take minutes of compiler time each beyond -O1.
-  set(tier $<IF:$<BOOL:${DSMOE_SANITIZE}>,-O1,-O3> -fopenmp-simd $<$<C_COMPILER_ID:Clang>:-Wno-pass-failed>)
+  set(optimize -O3)
+  if(DSMOE_SANITIZE)
+    set(optimize -O1) # beyond it the unrolled micro-kernels take the compiler minutes each
+  endif()
+  set(tier ${optimize} -fopenmp-simd $<$<C_COMPILER_ID:Clang>:-Wno-pass-failed>)
   file(GLOB KERNEL_X86_INIT CONFIGURE_DEPENDS src/kernels/x86/init_x86.c)
   dsmoe_kernel_objects(kernels_x86_init "${KERNEL_X86_INIT}" "")
   dsmoe_kernel_objects(kernels_avx2 "${KERNEL_REF};${KERNEL_TILED};${KERNEL_AVX2}"
