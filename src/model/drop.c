@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /* Scores are not negative, so their bits as doubles are in their order: the score at which a device
  * begins to drop is found by halving the range of bits and counting, without sorting or memory.
- * Devices do not see each other, so each is one work item. */
+ * Devices look for it side by side, each at all picks; so the dropping itself comes after. */
 #include "model/drop.h"
 
 #include "core/rng.h"
 
 #include <string.h>
 
+/* What a device drops: n picks, of which `below` lie below the limit and the others at it. */
+typedef struct excess {
+    uint64_t limit;
+    int64_t n, below;
+} excess;
+
 typedef struct job {
     const dsm_drop *d;
     const dsm_route *r;
     int64_t budget;
     dsm_rng spare;
-    int64_t dropped[DSM_MAX_GROUPS]; /* by device */
+    excess of[DSM_MAX_GROUPS]; /* by device */
 } job;
 
 static bool is_spared(const job *j, int64_t t)
@@ -70,32 +76,32 @@ static uint64_t find_limit(const job *j, int64_t device, int64_t n)
     return limit;
 }
 
-/* Drop n picks: all below the limit, and from the end those at it. */
-static int64_t drop(const job *j, int64_t device, uint64_t limit, int64_t n, int64_t below)
+static void find_excess(void *arg, int64_t device, int worker)
+{
+    job *j = arg;
+    excess *x = &j->of[device];
+    (void)worker;
+    x->n = count(j, device, UINT64_MAX, &x->below) - j->budget;
+    if (x->n <= 0) return;
+    x->limit = find_limit(j, device, x->n);
+    (void)count(j, device, x->limit, &x->below);
+}
+
+/* Drop all picks below the limit, and from the end those at it. */
+static int64_t drop(const job *j, int64_t device)
 {
     const dsm_route *r = j->r;
-    int64_t dropped = 0, at_limit = n - below;
+    const excess *x = &j->of[device];
+    int64_t dropped = 0, at_limit = x->n - x->below;
     uint64_t bits;
-    for (int64_t i = r->T * r->K - 1; i >= 0; i--) {
-        if (!is_on(j, device, i, &bits) || bits > limit || is_spared(j, i / r->K)) continue;
-        if (bits == limit && at_limit-- <= 0) continue;
+    for (int64_t i = r->T * r->K - 1; i >= 0 && x->n > 0; i--) {
+        if (!is_on(j, device, i, &bits) || bits > x->limit || is_spared(j, i / r->K)) continue;
+        if (bits == x->limit && at_limit-- <= 0) continue;
         r->pick[i] = ~r->pick[i];
         r->gate[i] = 0;
         dropped++;
     }
     return dropped;
-}
-
-static void relieve_device(void *arg, int64_t device, int worker)
-{
-    job *j = arg;
-    int64_t below, n = count(j, device, UINT64_MAX, &below) - j->budget;
-    (void)worker;
-    j->dropped[device] = 0;
-    if (n <= 0) return;
-    uint64_t limit = find_limit(j, device, n);
-    (void)count(j, device, limit, &below);
-    j->dropped[device] = drop(j, device, limit, n, below);
 }
 
 int64_t dsm_drop_apply(const dsm_exec *x, const dsm_drop *d, const dsm_route *r)
@@ -106,8 +112,8 @@ int64_t dsm_drop_apply(const dsm_exec *x, const dsm_drop *d, const dsm_route *r)
              .budget = (int64_t)(d->factor * (double)(r->T * r->K) / (double)d->devices),
              .spare = {r->mode->seed, DSM_STREAM_DROP, r->mode->step}};
     int64_t dropped = 0;
-    dsm_pool_run(x->pool, d->devices, relieve_device, &j);
+    dsm_pool_run(x->pool, d->devices, find_excess, &j);
     for (int64_t device = 0; device < d->devices; device++)
-        dropped += j.dropped[device];
+        dropped += drop(&j, device);
     return dropped;
 }
