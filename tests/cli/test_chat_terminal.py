@@ -53,11 +53,18 @@ class Terminal:
                 sys.exit("expected more than:\n%s" % self.seen)
 
     def type(self, text):
+        time.sleep(0.5)      # the prompt stands before the editor listens
         os.write(self.fd, text.encode())
 
-    def wait(self):
+    def leave(self):
+        """Ctrl-D until the program goes: one that comes before the editor listens is lost."""
+        deadline, typed = time.time() + TIMEOUT_S, 0
         while self.read():
-            pass
+            if time.time() > deadline:
+                sys.exit("Ctrl-D does not end it:\n%s" % self.seen)
+            if time.time() > typed + 1:
+                self.type("\x04")
+                typed = time.time()
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
@@ -82,7 +89,6 @@ def talk(program, folder):
     t = Terminal(command, environment)
     at = t.expect("Ctrl-D ends.")
     at = t.expect("> ", at)
-    time.sleep(0.5)                           # the prompt stands before the editor listens
     t.type("never\x03")                       # given up
     at = t.expect("^C", at)
     at = t.expect("> ", at)
@@ -102,8 +108,7 @@ def talk(program, folder):
     at = t.expect("> ", at)
     t.type("/save %s/c.json\n" % folder)
     at = t.expect("> ", at + 20)
-    t.type("\x04")
-    status = t.wait()
+    status = t.leave()
     if status != 0:
         sys.exit("exit status %d\n%s" % (status, t.seen))
     users = [m["content"] for m in json.loads((folder / "c.json").read_text())["messages"] if m["role"] == "user"]
