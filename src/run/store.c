@@ -6,10 +6,12 @@
  * open. */
 #include "run/store.h"
 
+#include <errno.h>
 #include <math.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* "dsmo": SQLite's application id, so that no other database is taken for a run's. */
 enum { APPLICATION_ID = 0x64736d6f };
@@ -95,31 +97,55 @@ static dsm_status prepare(dsm_store *s, dsm_err *err)
     return DSM_OK;
 }
 
-static dsm_status set_up(dsm_store *s, const char *path, dsm_err *err)
+static dsm_status connect_to(dsm_store *s, const char *path, int flags, dsm_err *err)
 {
     s->path = strdup(path);
     if (!s->path) return dsm_fail(err, DSM_ENOMEM, "%s: out of memory", path);
-    if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
-        SQLITE_OK)
-        return failed(s, err);
+    if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK) return failed(s, err);
     sqlite3_busy_timeout(s->db, 5000); /* milliseconds: a reader may hold it */
-    DSM_TRY(check_ours(s, err));
+    return check_ours(s, err);
+}
+
+static dsm_status set_up(dsm_store *s, const char *path, dsm_err *err)
+{
+    DSM_TRY(connect_to(s, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err));
     DSM_TRY(execute(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;", err));
     DSM_TRY(execute(s, schema, err));
     return prepare(s, err);
 }
 
-dsm_status dsm_store_open(dsm_store **out, const char *path, dsm_err *err)
+/* Statements are prepared, those that write too: that fails for a file without our tables. */
+static dsm_status set_up_reading(dsm_store *s, const char *path, dsm_err *err)
+{
+    if (access(path, F_OK) != 0)
+        return dsm_fail(err, DSM_ENOTFOUND, "%s: cannot open: %s", path, strerror(errno));
+    DSM_TRY(connect_to(s, path, SQLITE_OPEN_READONLY, err));
+    return prepare(s, err);
+}
+
+typedef dsm_status (*set_up_fn)(dsm_store *s, const char *path, dsm_err *err);
+
+static dsm_status open_with(set_up_fn fn, dsm_store **out, const char *path, dsm_err *err)
 {
     *out = NULL;
     dsm_store *s = calloc(1, sizeof *s);
     if (!s) return dsm_fail(err, DSM_ENOMEM, "%s: out of memory", path);
-    dsm_status status = set_up(s, path, err);
+    dsm_status status = fn(s, path, err);
     if (status == DSM_OK)
         *out = s;
     else
         dsm_store_close(s);
     return status;
+}
+
+dsm_status dsm_store_open(dsm_store **out, const char *path, dsm_err *err)
+{
+    return open_with(set_up, out, path, err);
+}
+
+dsm_status dsm_store_open_read(dsm_store **out, const char *path, dsm_err *err)
+{
+    return open_with(set_up_reading, out, path, err);
 }
 
 void dsm_store_close(dsm_store *s)
@@ -246,4 +272,82 @@ dsm_status dsm_store_count(dsm_store *s, const char *table, int64_t *rows, dsm_e
         return read_number(s, sql, rows, err);
     }
     return dsm_fail(err, DSM_EUSAGE, "run store: no table %s", table);
+}
+
+/* --- reading everything ----------------------------------------------------------------------- */
+
+/* Who hears of rows: one of the three. */
+typedef struct listener {
+    void *arg;
+    dsm_store_point_fn point;
+    dsm_store_load_fn load;
+    dsm_store_sample_fn sample;
+} listener;
+
+static double real_or_nan(sqlite3_stmt *q, int column)
+{
+    return sqlite3_column_type(q, column) == SQLITE_NULL ? (double)NAN
+                                                         : sqlite3_column_double(q, column);
+}
+
+static const char *text_or_empty(sqlite3_stmt *q, int column)
+{
+    const unsigned char *text = sqlite3_column_text(q, column);
+    return text ? (const char *)text : "";
+}
+
+static void tell(const listener *l, sqlite3_stmt *q)
+{
+    int64_t step = sqlite3_column_int64(q, 0);
+    if (l->point) l->point(l->arg, step, real_or_nan(q, 1));
+    if (l->load)
+        l->load(l->arg, step, sqlite3_column_int64(q, 1), sqlite3_column_int64(q, 2),
+                sqlite3_column_int64(q, 3));
+    if (l->sample) l->sample(l->arg, step, text_or_empty(q, 1), text_or_empty(q, 2));
+}
+
+/* All rows of a query with up to two texts for its question marks. */
+static dsm_status each(dsm_store *s, const char *sql, const char *a, const char *b,
+                       const listener *l, dsm_err *err)
+{
+    sqlite3_stmt *q;
+    int code;
+    if (sqlite3_prepare_v2(s->db, sql, -1, &q, NULL) != SQLITE_OK) return failed(s, err);
+    if (a) bind_text(q, 1, a);
+    if (b) bind_text(q, 2, b);
+    while ((code = sqlite3_step(q)) == SQLITE_ROW)
+        tell(l, q);
+    dsm_status status = code == SQLITE_DONE ? DSM_OK : failed(s, err);
+    sqlite3_finalize(q);
+    return status;
+}
+
+dsm_status dsm_store_each_metric(dsm_store *s, const char *key, dsm_store_point_fn fn, void *arg,
+                                 dsm_err *err)
+{
+    const listener l = {.arg = arg, .point = fn};
+    return each(s, "SELECT step, value FROM metrics WHERE key = ? ORDER BY step", key, NULL, &l,
+                err);
+}
+
+dsm_status dsm_store_each_eval(dsm_store *s, const char *name, const char *metric,
+                               dsm_store_point_fn fn, void *arg, dsm_err *err)
+{
+    const listener l = {.arg = arg, .point = fn};
+    return each(s, "SELECT step, value FROM evals WHERE name = ? AND metric = ? ORDER BY step",
+                name, metric, &l, err);
+}
+
+dsm_status dsm_store_each_load(dsm_store *s, dsm_store_load_fn fn, void *arg, dsm_err *err)
+{
+    const listener l = {.arg = arg, .load = fn};
+    return each(s, "SELECT step, layer, expert, tokens FROM expert_load ORDER BY 1, 2, 3", NULL,
+                NULL, &l, err);
+}
+
+dsm_status dsm_store_each_sample(dsm_store *s, dsm_store_sample_fn fn, void *arg, dsm_err *err)
+{
+    const listener l = {.arg = arg, .sample = fn};
+    return each(s, "SELECT step, prompt, text FROM samples ORDER BY step, prompt", NULL, NULL, &l,
+                err);
 }

@@ -44,6 +44,44 @@ static void rows_come_back(void **state)
     test_remove_dir(dir);
 }
 
+/* Sums what it hears. */
+static void hear_point(void *arg, int64_t step, double value)
+{
+    double *sum = arg;
+    *sum += isnan(value) ? 1000 : (double)step * value;
+}
+
+static void hear_load(void *arg, int64_t step, int64_t layer, int64_t expert, int64_t tokens)
+{
+    double *sum = arg;
+    *sum += (double)(step * 1000 + layer * 100 + expert * 10 + tokens);
+}
+
+static void a_reader_hears_every_row(void **state)
+{
+    (void)state;
+    dsm_err err;
+    char *dir = test_make_dir();
+    dsm_store *writer, *s;
+    double sum = 0;
+    assert_fails(dsm_store_open_read(&s, test_path(dir, "runs.db"), &err), DSM_ENOTFOUND, "runs.db");
+    assert_ok(dsm_store_open(&writer, test_path(dir, "runs.db"), &err));
+    assert_ok(dsm_store_metric(writer, 2, "loss", 0.5, &err));
+    assert_ok(dsm_store_metric(writer, 1, "loss", 3, &err));
+    assert_ok(dsm_store_metric(writer, 3, "loss", NAN, &err));
+    assert_ok(dsm_store_metric(writer, 3, "lr", 7, &err));
+    assert_ok(dsm_store_load(writer, 1, 2, 3, 4, &err));
+    assert_ok(dsm_store_open_read(&s, test_path(dir, "runs.db"), &err)); /* beside the writer */
+    assert_ok(dsm_store_each_metric(s, "loss", hear_point, &sum, &err));
+    assert_true(sum == 1004);
+    assert_ok(dsm_store_each_load(s, hear_load, &sum, &err));
+    assert_true(sum == 1004 + 1234);
+    assert_true(dsm_store_metric(s, 9, "loss", 1, &err) != DSM_OK); /* reading alone */
+    dsm_store_close(s);
+    dsm_store_close(writer);
+    test_remove_dir(dir);
+}
+
 static void truncate_forgets_the_future(void **state)
 {
     (void)state;
@@ -126,6 +164,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_come_back),
+        cmocka_unit_test(a_reader_hears_every_row),
         cmocka_unit_test(truncate_forgets_the_future),
         cmocka_unit_test(a_kill_loses_no_committed_row),
         cmocka_unit_test(other_files_are_refused),
