@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Files as bytes in a C source, made again when one of them changes:
-#   cmake -DOUT=remote_files.c -DFILES=a.py;b.py -P embed.cmake
+#   cmake -DOUT=x_files.c -DHEADER=folder/x_files.h -DPREFIX=x -DFILES=a;b -P embed.cmake
+# makes dsm_x_files[] and dsm_n_x_files, which the header declares (core/embedded.h).
 set(arrays "")
 set(rows "")
 set(n 0)
@@ -14,6 +15,7 @@ foreach(path ${FILES})
   math(EXPR n "${n} + 1")
 endforeach()
 file(WRITE ${OUT}
-  "/* Made by cmake/embed.cmake. */\n#include \"formats/remote_files.h\"\n\n${arrays}\n"
-  "const dsm_embedded_file dsm_remote_files[] = {\n${rows}};\n"
-  "const size_t dsm_n_remote_files = sizeof dsm_remote_files / sizeof *dsm_remote_files;\n")
+  "/* Made by cmake/embed.cmake. */\n#include \"${HEADER}\"\n\n${arrays}\n"
+  "const dsm_embedded_file dsm_${PREFIX}_files[] = {\n${rows}};\n"
+  "const size_t dsm_n_${PREFIX}_files =\n"
+  "    sizeof dsm_${PREFIX}_files / sizeof *dsm_${PREFIX}_files;\n")

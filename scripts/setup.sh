@@ -5,7 +5,8 @@
 #   scripts/setup.sh [build|test|demo|lists]...      default: build
 #
 #   build   compilers, CMake, Ninja and the libraries
-#   test    build, and what the tests need: virtual environments, SQLite's shell, clang with libFuzzer
+#   test    build, and what the tests need: virtual environments, SQLite's shell, clang with libFuzzer,
+#           gnuplot, and Chromium where it is a package
 #   demo    build, and what scripts/demo.sh shows its results with
 #   lists   only refresh the lists of available packages
 #
@@ -15,7 +16,7 @@ set -euo pipefail
 BUILD=(gcc g++ libc6-dev cmake ninja-build pkg-config libjansson-dev libyaml-dev libpcre2-dev
        libutf8proc-dev libzstd-dev zlib1g-dev libsqlite3-dev libedit-dev libcmocka-dev
        python3 python3-venv xz-utils zstd)
-TEST=(sqlite3 clang)
+TEST=(sqlite3 clang gnuplot-nox)
 DEMO=(sqlite3)
 export DEBIAN_FRONTEND=noninteractive
 
@@ -86,13 +87,13 @@ install_missing() {
 }
 
 main() {
-    local goal packages=() want_fuzzer=no
+    local goal packages=() want_fuzzer=no want_browser=no
     [ "$#" -gt 0 ] || set -- build
     command -v apt-get >/dev/null || die "found no apt-get; install by hand: ${BUILD[*]}"
     for goal in "$@"; do
         case $goal in
         build) packages+=("${BUILD[@]}") ;;
-        test) packages+=("${BUILD[@]}" "${TEST[@]}") want_fuzzer=yes ;;
+        test) packages+=("${BUILD[@]}" "${TEST[@]}") want_fuzzer=yes want_browser=yes ;;
         demo) packages+=("${BUILD[@]}" "${DEMO[@]}") ;;
         lists) refresh_lists ;;
         -h | --help) usage; exit 0 ;;
@@ -109,6 +110,13 @@ main() {
         read -r -a packages <<<"$(fuzzer_packages)"
         [ "${#packages[@]}" -gt 0 ] || say "no libFuzzer for this clang here; the fuzz targets only replay"
         install_missing "${packages[@]}"
+    fi
+    if [ "$want_browser" = yes ] && ! is_installed chromium; then
+        if is_known chromium; then
+            install_missing chromium
+        else
+            say "Chromium is no package here; the report's pages are tested without a browser"
+        fi
     fi
     say "everything for '$*' is installed"
 }

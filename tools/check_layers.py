@@ -24,6 +24,7 @@ ALLOWED = {
     "eval": "core kernels model data infer run",
     "train": "core kernels model parallel data formats run eval",
     "bench": "core kernels model data formats infer train",
+    "report": "core run",
     "cli": "core",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')

@@ -11,6 +11,7 @@
 #include "dsmoe/layout.h"
 #include "dsmoe/model.h"
 #include "dsmoe/plan.h"
+#include "dsmoe/report.h"
 #include "dsmoe/settings.h"
 #include "dsmoe/status.h"
 #include "dsmoe/tokenizer.h"

@@ -3,13 +3,7 @@
 #ifndef DSMOE_FORMATS_REMOTE_FILES_H
 #define DSMOE_FORMATS_REMOTE_FILES_H
 
-#include <stddef.h>
-
-typedef struct dsm_embedded_file {
-    const char *name;
-    const unsigned char *data;
-    size_t size;
-} dsm_embedded_file;
+#include "core/embedded.h"
 
 extern const dsm_embedded_file dsm_remote_files[];
 extern const size_t dsm_n_remote_files;
