@@ -48,6 +48,8 @@ CASES = {
                                      "dsmoe": {"router": "gshard", "renormalize": True}}),
     "deepseek-hash": ("deepseek", {"num_experts_per_tok": 1, "n_shared_experts": None,
                                    "dsmoe": {"router": "hash", "hash_seed": 3}}),
+    "deepseek-stable": ("deepseek", {"num_experts_per_tok": 1,
+                                     "dsmoe": {"router": "stable", "distilled_width": 12}}),
     "deepseek-dense-experts": ("deepseek", {"n_routed_experts": 0, "num_experts_per_tok": 0}),
     "deepseek_v2": ("deepseek_v2", {}),
     "deepseek_v2-groups": ("deepseek_v2", {

@@ -58,6 +58,9 @@ class Config:
     renormalize: bool
     hash_kind: str
     hash_seed: int
+    chunk: int
+    shuffle: bool
+    distilled_width: int
 
     @staticmethod
     def from_json(j):
@@ -86,7 +89,9 @@ class Config:
             capacity_factor=own.get("capacity_factor", 0.0), jitter=own.get("jitter", 0.0),
             random_second=own.get("random_second", False),
             renormalize=own.get("renormalize", False),
-            hash_kind=own.get("hash", "random"), hash_seed=own.get("hash_seed", 0))
+            hash_kind=own.get("hash", "random"), hash_seed=own.get("hash_seed", 0),
+            chunk=own.get("chunk", 0), shuffle=own.get("shuffle", False),
+            distilled_width=own.get("distilled_width", 50))
 
     def is_moe(self, layer):
         return layer >= self.first_k_dense and layer % self.moe_every == 0
@@ -138,6 +143,10 @@ def parameter_shapes(cfg):
             continue
         if cfg.E and cfg.router != "hash":
             shapes[layer + "mlp.gate.weight"] = (cfg.E, cfg.D)
+        if cfg.E and cfg.router == "stable":
+            width = cfg.distilled_width
+            shapes[layer + "mlp.gate.distilled_embedding.weight"] = (cfg.V, width)
+            shapes[layer + "mlp.gate.distilled_centroids.weight"] = (cfg.E, width)
         for e in range(cfg.E):
             mlp(layer + f"mlp.experts.{e}.", cfg.expert_width)
         if cfg.n_shared:
@@ -227,6 +236,10 @@ def route(cfg, p, prefix, x, tokens, state, draws):
         return routing
     seen = gr.jitter(x, cfg.jitter, draws) if cfg.jitter else x
     logits = seen @ p[prefix + "gate.weight"].T
+    if cfg.router == "stable":
+        feature = p[prefix + "gate.distilled_embedding.weight"][tokens]
+        distilled = feature @ p[prefix + "gate.distilled_centroids.weight"].T
+        return gr.route_stable(cfg, logits, distilled, state.frozen)
     return gr.ROUTERS[cfg.router](cfg, logits, state.bias.get(draws.layer), draws)
 
 
@@ -247,6 +260,7 @@ class State:
     """What a model carries beside its trained parameters, by layer."""
     bias: dict   # layer -> (E,) loss-free bias
     table: dict  # layer -> (V,) hash table
+    frozen: bool = False  # StableMoE's second stage
 
 
 def forward(cfg, p, tokens, state, seed=0, step=0):
@@ -271,12 +285,15 @@ def forward(cfg, p, tokens, state, seed=0, step=0):
     return h @ head.T, routings
 
 
-def losses(cfg, recipe, logits, targets, routings):
+def losses(cfg, recipe, logits, targets, routings, state=None):
     """Mean cross entropy over targets other than -1; each balance loss summed over layers."""
     out = {"lm": F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1)}
-    for kind in ("expert", "device", "communication", "z"):
+    stable = cfg.router == "stable"
+    for kind in ("expert", "device", "communication", "z") + ("distill",) * stable:
         out[kind] = torch.zeros((), dtype=logits.dtype)
     for routing in routings.values():
-        for kind, value in gr.balance_losses(cfg, recipe, routing).items():
+        terms = (gr.stable_losses(cfg, recipe, routing, state.frozen) if stable
+                 else gr.balance_losses(cfg, recipe, routing))
+        for kind, value in terms.items():
             out[kind] = out[kind] + value
     return out

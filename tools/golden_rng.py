@@ -17,6 +17,7 @@ class Stream(IntEnum):
     JITTER = 4
     SECOND = 5
     HASH = 6
+    CHUNK = 9
 
 
 def words(seed, stream, step, index):
@@ -45,6 +46,34 @@ def below(seed, stream, step, index, n):
     """Uniform integer in [0, n): floor(u * n / 2^64) of the 64-bit word (w0, w1)."""
     w = words(seed, stream, step, np.atleast_1d(index))
     return np.array([(((int(x[0]) << 32) | int(x[1])) * n) >> 64 for x in w], dtype=np.int64)
+
+
+def permutation(seed, stream, step, n):
+    """The order of 0 ... n-1 that (seed, stream, step) names: entry i is where i is sent.
+
+    Six rounds of a Feistel network over pairs of halves, (left, right) -> (right, left ^ F(right)),
+    F being the low bits of the 64-bit word at index right + round * 2^56; the width is the smallest
+    even number of bits that holds n. Numbers that land at n or beyond go through it again.
+    """
+    half = 1
+    while 4**half < n:
+        half += 1
+    mask = 2**half - 1
+
+    def network(x):
+        left, right = x >> half, x & mask
+        for turn in range(6):
+            w = words(seed, stream, step, right + (turn << 56))
+            left, right = right, left ^ (((int(w[0]) << 32) | int(w[1])) & mask)
+        return left * 2**half + right
+
+    def walk(x):
+        x = network(x)
+        return x if x < n else walk(x)
+
+    order = [walk(i) for i in range(n)]
+    assert sorted(order) == list(range(n))
+    return order
 
 
 def self_check():

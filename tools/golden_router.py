@@ -5,7 +5,7 @@ A router answers one question: scores in, picks and gates out. Nothing here is f
 reads like the equation it comes from:
   DeepSeekMoE (arXiv 2401.06066) eq 9-17, DeepSeek-V2 (2405.04434) eq 29-31, Loss-Free Balancing
   (2408.15664) algorithm 1, Switch (2101.03961), GShard (2006.16668) algorithm 1, Hash Layers
-  (2106.04426), ST-MoE z-loss (2202.08906).
+  (2106.04426), ST-MoE z-loss (2202.08906), Expert Choice (2202.09368), StableMoE (2204.08396).
 Axes: B batch, T tokens, D width, E routed experts, K chosen per token.
 """
 from dataclasses import dataclass
@@ -21,9 +21,10 @@ class Routing:
     """What one MoE layer decided. `margin` is the distance to the nearest different decision."""
     logits: torch.Tensor | None  # (B, T, E); None: no router (hash)
     prob: torch.Tensor | None    # (B, T, E) scores that sum to one, as the balance losses read them
-    pick: torch.Tensor           # (B, T, K) expert ids, best first, before any drop
+    pick: torch.Tensor           # (B, T, K) expert ids, best first, before any drop; -1: none
     gate: torch.Tensor           # (B, T, K) combine weights, zero where dropped
     margin: float                # in units of the compared quantity
+    distilled: torch.Tensor | None = None  # (B, T, E) logits of StableMoE's distilled router
 
 
 @dataclass
@@ -134,8 +135,41 @@ def route_hash(cfg, tokens, table):
     return Routing(None, None, pick, torch.ones(pick.shape), float("inf"))
 
 
-ROUTERS = {"softmax": route_softmax, "sigmoid": route_sigmoid,
-           "switch": route_switch, "gshard": route_gshard}
+def route_expert_choice(cfg, logits, bias, draws):
+    """Each expert takes n K / E of a chunk's n tokens, those with the largest probability of it.
+
+    Slot e of a token is expert e if it was taken by it. Chunks are cut from the tokens of the whole
+    batch, in a drawn order if cfg.shuffle.
+    """
+    score = torch.softmax(logits, -1)
+    B, T, E = score.shape
+    flat = score.detach().reshape(B * T, E)
+    order = list(range(B * T))
+    if cfg.shuffle:
+        order = rng.permutation(draws.seed, rng.Stream.CHUNK, draws.step, B * T)
+    n = max(1, B * T // max(cfg.chunk or T, -(-E // cfg.K)))
+    pick, margin = torch.full((B * T, E), -1), float("inf")
+    for i in range(n):
+        chunk = torch.tensor(order[i * B * T // n:(i + 1) * B * T // n])
+        k = max(1, len(chunk) * cfg.K // E)
+        for e in range(E):
+            value, best = torch.sort(flat[chunk, e], descending=True, stable=True)
+            pick[chunk[best[:k]], e] = e
+            if k < len(chunk):
+                margin = min(margin, (value[k - 1] - value[k]).item())
+    pick = pick.reshape(B, T, E)
+    return Routing(logits, score, pick, score * (pick >= 0), margin)
+
+
+def route_stable(cfg, logits, distilled, frozen):
+    """StableMoE: the best expert by the logits, later by the distilled router; weight σ(z)."""
+    score = torch.sigmoid(logits)
+    pick, margin = top_k((distilled if frozen else logits).detach(), 1)
+    return Routing(logits, score, pick, score.gather(-1, pick), margin, distilled)
+
+
+ROUTERS = {"softmax": route_softmax, "sigmoid": route_sigmoid, "switch": route_switch,
+           "gshard": route_gshard, "expert_choice": route_expert_choice}
 
 
 def within_capacity(cfg, pick, want):
@@ -181,7 +215,8 @@ def hash_table(kind, V, E, seed, layer, counts=None):
 
 def chosen(pick, E, dtype):
     """(B, T, E) indicator of the router's choices, before any drop."""
-    return torch.zeros(*pick.shape[:2], E, dtype=dtype).scatter_(-1, pick, 1.0)
+    hit = torch.zeros(*pick.shape[:2], E + 1, dtype=dtype)
+    return hit.scatter_(-1, torch.where(pick < 0, E, pick), 1.0)[..., :E]
 
 
 def balance_losses(cfg, recipe, routing):
@@ -208,6 +243,28 @@ def balance_losses(cfg, recipe, routing):
         "communication": recipe["communication"] * (sent * group_P).sum(-1).mean(),
         "z": recipe["z"] * (z * z).mean(),
     }
+
+
+def stable_losses(cfg, recipe, routing, frozen):
+    """StableMoE's first stage: even loads through the scores of the experts chosen, distillation.
+
+    alpha sum_i (|A_i| - n) / n sum_{t in A_i} σ(z_ti), and the cross entropy of the choice; the
+    paper's sums over tokens are means here, as the language model's loss is. The second has neither.
+    """
+    z = torch.logsumexp(routing.logits, -1)
+    out = {"z": recipe["z"] * (z * z).mean()}
+    if frozen:
+        return out
+    B, T, E = routing.prob.shape
+    hit, score = chosen(routing.pick, E, routing.prob.dtype), routing.prob
+    if recipe["scope"] == "batch":
+        hit, score = hit.reshape(1, B * T, E), score.reshape(1, B * T, E)
+    even = hit.shape[1] / E
+    excess = (hit.sum(1) - even) / even                             # (unit, E)
+    out["expert"] = recipe["expert"] * (excess * (hit * score).mean(1)).sum(-1).mean()
+    out["distill"] = recipe["distill"] * torch.nn.functional.cross_entropy(
+        routing.distilled.flatten(0, 1), routing.pick.flatten())
+    return out
 
 
 def update_bias(kind, bias, pick, rate):

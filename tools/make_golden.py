@@ -84,10 +84,12 @@ class AdamW:
         self.v = {n: torch.zeros_like(p) for n, p in params.items()}
 
     @torch.no_grad()
-    def step(self, lr, scale):
+    def step(self, lr, scale, frozen=False):
         r = self.r
         self.t += 1
         for name, p in self.params.items():
+            if frozen and ".distilled_" in name:
+                continue
             g, m, v = p.grad * scale, self.m[name], self.v[name]
             m.mul_(r["beta1"]).add_(g, alpha=1 - r["beta1"])
             v.mul_(r["beta2"]).addcmul_(g, g, value=1 - r["beta2"])
@@ -113,6 +115,7 @@ def train(case, recipe, dtype, min_margin):
     dropped, steered, limited = [], False, False
 
     for step in range(recipe["steps"]):
+        state.frozen = step >= recipe.get("freeze", recipe["steps"])
         logits, routings = gm.forward(cfg, params, data.tokens[step], state, recipe["seed"], step)
         for layer, routing in routings.items():
             dropped.append((routing.gate == 0).double().mean().item())
@@ -121,7 +124,7 @@ def train(case, recipe, dtype, min_margin):
             limited |= cfg.n_group > 1 and differs(replace(cfg, n_group=1), routing, bias)
             if routing.margin < min_margin:
                 raise Unfit(f"layer {layer} step {step} margin {routing.margin:.1e}")
-        losses = gm.losses(cfg, recipe, logits, data.targets[step], routings)
+        losses = gm.losses(cfg, recipe, logits, data.targets[step], routings, state)
         for p in params.values():
             p.grad = torch.zeros_like(p)
         sum(losses.values()).backward()
@@ -129,10 +132,11 @@ def train(case, recipe, dtype, min_margin):
         if step == 0:
             out |= first_step_tensors(data, params, logits, losses, routings, norm)
         curve["loss"].append(losses["lm"].item())
-        curve["balance"].append(sum(v.item() for k, v in losses.items() if k != "lm"))
+        curve["balance"].append(sum(v.item() for k, v in losses.items()
+                                    if k not in ("lm", "distill")))
         curve["grad_norm"].append(norm)
         lr = recipe["peak_lr"] * min(1.0, (step + 1) / recipe["warmup"])
-        optimiser.step(lr, min(1.0, recipe["clip"] / norm))
+        optimiser.step(lr, min(1.0, recipe["clip"] / norm), state.frozen)
         for layer in state.bias:
             state.bias[layer] = gr.update_bias(recipe["bias_rule"], state.bias[layer],
                                                routings[layer].pick, recipe["bias_rate"])

@@ -20,7 +20,9 @@ typedef enum dsm_router_kind {
     DSM_ROUTER_SIGMOID, /* "sigmoid": sigmoid scores (Loss-Free Balancing, V3) */
     DSM_ROUTER_SWITCH,  /* "switch": top-1, optional capacity and jitter */
     DSM_ROUTER_GSHARD,  /* "gshard": top-2, optional renormalisation, capacity, random second */
-    DSM_ROUTER_HASH     /* "hash": fixed table of token ids, no parameters, gate 1 */
+    DSM_ROUTER_HASH,    /* "hash": fixed table of token ids, no parameters, gate 1 */
+    DSM_ROUTER_EXPERT_CHOICE, /* "expert_choice": each expert picks its tokens out of a chunk */
+    DSM_ROUTER_STABLE /* "stable": top-1 learned, then frozen as a table of token embeddings */
 } dsm_router_kind;
 
 /* How the loss-free bias is used for selection. */
@@ -116,6 +118,9 @@ typedef struct dsm_model_config {
     bool random_second;     /* "random_second": GShard, false */
     dsm_hash_kind hash;     /* "hash": "random" | "balanced" */
     int64_t hash_seed;      /* "hash_seed": 0 */
+    int64_t chunk;          /* "chunk": Expert Choice, tokens an expert picks from; 0: a sequence */
+    bool shuffle;           /* "shuffle": Expert Choice, chunks of shuffled tokens, false */
+    int64_t distilled_width; /* "distilled_width": StableMoE, of the distilled router, 50 */
 } dsm_model_config;
 
 /* Every field at its default (DeepSeek dense shape of the table above with model_type "llama"). */
@@ -140,6 +145,9 @@ dsm_status dsm_model_config_write(const dsm_model_config *c, const char *path, c
 
 /* The checks of dsm_model_config_read alone; `what` names the source in messages. */
 dsm_status dsm_model_config_check(const dsm_model_config *c, const char *what, dsm_err *err);
+
+/* "softmax", …: as "dsmoe": {"router": …} spells it. */
+const char *dsm_model_config_router(const dsm_model_config *c);
 
 /* Is layer l (0-based) an MoE layer? */
 bool dsm_model_config_is_moe(const dsm_model_config *c, int64_t l);

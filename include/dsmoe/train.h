@@ -74,7 +74,10 @@ typedef struct dsm_recipe {
         double communication, z, bias_rate;
         int bias_rule;       /* dsm_bias_rule */
         double drop, spared; /* token dropping by device */
-        int scope;     /* dsm_scope */
+        int scope;           /* dsm_scope */
+        struct {
+            double until, distill;
+        } stable;
     } balance;
     struct {
         int64_t every, sequences;
@@ -139,6 +142,7 @@ typedef struct dsm_train_step {
     uint64_t tokens; /* trained on so far */
     double loss;     /* LM, nats per token, mean over the global batch */
     double balance;  /* all balance losses together */
+    double distill;  /* StableMoE's distillation loss, over all layers; 0 without */
     double lr, grad_norm, tokens_per_s;
     double max_vio; /* mean over MoE layers of this batch's (max - mean) / mean; 0 without */
     double entropy; /* of the router, mean over MoE layers, nats */

@@ -31,6 +31,8 @@ static void print_experts(const dsm_model_info *i)
            (long long)c->n_shared_experts, (long long)c->n_routed_experts,
            (long long)c->moe_intermediate_size, (long long)c->num_experts_per_tok,
            (long long)i->moe_layers);
+    if (c->n_routed_experts > 0 && c->router != DSM_ROUTER_SOFTMAX)
+        printf("router         %s\n", dsm_model_config_router(c));
 }
 
 static void print_attention(const dsm_model_config *c)
@@ -89,6 +91,8 @@ static json_t *card_json(const dsm_model_info *i)
     json_object_set_new(o, "n_routed_experts", json_integer(c->n_routed_experts));
     json_object_set_new(o, "n_shared_experts", json_integer(c->n_shared_experts));
     json_object_set_new(o, "num_experts_per_tok", json_integer(c->num_experts_per_tok));
+    json_object_set_new(
+        o, "router", c->n_routed_experts ? json_string(dsm_model_config_router(c)) : json_null());
     json_object_set_new(o, "tokenizer_size",
                         i->tokenizer_size < 0 ? json_null() : json_integer(i->tokenizer_size));
     json_object_set_new(o, "dtype", json_string(i->dtype));

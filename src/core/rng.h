@@ -19,6 +19,7 @@ typedef enum dsm_stream {
     DSM_STREAM_HASH = 6,    /* Hash layer: random table; index = token id, step = layer */
     DSM_STREAM_SAMPLE = 7,  /* generation; index = position */
     DSM_STREAM_TEST = 8,    /* tests and benchmarks */
+    DSM_STREAM_CHUNK = 9,   /* Expert Choice: order of the tokens that chunks are cut from */
     DSM_STREAM_DROP = 12    /* sequences that token dropping spares; index = sequence */
 } dsm_stream;
 

@@ -43,7 +43,8 @@ static dsm_status open_model(evaluation *v, const char *model, dsm_err *err)
  */
 static dsm_status open_net(evaluation *v, int64_t n_windows, dsm_err *err)
 {
-    v->micro = BATCH_TOKENS / v->seq_len;
+    int64_t chunk = v->loaded.model->config.chunk; /* of Expert Choice, as far as there is text */
+    v->micro = (chunk > BATCH_TOKENS ? chunk : BATCH_TOKENS) / v->seq_len;
     if (v->micro > n_windows) v->micro = n_windows;
     if (v->micro < 1) v->micro = 1;
     const dsm_net_options shape = {.max_sequences = v->micro, .seq_len = v->seq_len};

@@ -348,6 +348,7 @@ static const char *unsayable(const dsm_model_config *c, const struct arch *a)
     bool routed = c->n_routed_experts > 0, mla = dsm_model_config_is_mla(c);
     const dsm_rope_scaling *s = &c->rope;
     if (routed && !mla && c->router != DSM_ROUTER_SOFTMAX) return "a router other than softmax";
+    if (routed && c->router > DSM_ROUTER_SIGMOID) return "a router other than softmax and sigmoid";
     if (routed && !mla && c->bias != DSM_BIAS_NONE) return "a selection bias";
     if (routed && a->bit == DEEPSEEK && c->norm_topk_prob) return "norm_topk_prob";
     if (routed && a->bit == DEEPSEEK && c->routed_scaling_factor != 1)

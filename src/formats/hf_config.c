@@ -125,10 +125,16 @@ static const rope_key rope_keys[] = {
 /* Keys of "dsmoe", all of them: anything else there is an error. */
 static const struct { const char *name; } own_names[] = {
     {"router"}, {"selection_bias"}, {"renormalize"}, {"capacity_factor"}, {"jitter"},
-    {"random_second"}, {"hash"}, {"hash_seed"},
+    {"random_second"}, {"hash"}, {"hash_seed"}, {"chunk"}, {"shuffle"}, {"distilled_width"},
+};
+static const int_key own_ints[] = {
+    {FIELD(hash_seed), 0, INT64_MAX, 0, KEEP}, {FIELD(chunk), 0, ANY_INT, 0, KEEP},
+    {FIELD(distilled_width), 1, ANY_INT, 0, KEEP},
 };
 static const real_key own_reals[] = {{FIELD(capacity_factor), 0}, {FIELD(jitter), 0}};
-static const bool_key own_bools[] = {{FIELD(renormalize), 0}, {FIELD(random_second), 0}};
+static const bool_key own_bools[] = {
+    {FIELD(renormalize), 0}, {FIELD(random_second), 0}, {FIELD(shuffle), 0},
+};
 static const char *const bias_names[] = {"none", "additive", "multiplicative"};
 static const char *const hash_names[] = {"random", "balanced"};
 static const char *const rope_names[] = {"default", "linear", "dynamic", "yarn", "llama3"};
@@ -396,7 +402,8 @@ static dsm_status read_own(dsm_model_config *c, const json_t *o, const char *wha
     DSM_TRY(
         read_choice(own, "selection_bias", bias_names, (int)COUNT(bias_names), &bias, what, err));
     DSM_TRY(read_choice(own, "hash", hash_names, (int)COUNT(hash_names), &hash, what, err));
-    DSM_TRY(dsm_json_int(own, "hash_seed", 0, INT64_MAX, &c->hash_seed, what, err));
+    for (size_t i = 0; i < COUNT(own_ints); i++)
+        DSM_TRY(read_int(c, own, &own_ints[i], what, err));
     for (size_t i = 0; i < COUNT(own_reals); i++)
         DSM_TRY(dsm_json_real(own, own_reals[i].name, at(c, own_reals[i].field), what, err));
     for (size_t i = 0; i < COUNT(own_bools); i++)
@@ -523,8 +530,9 @@ static void write_own(json_t *o, const dsm_model_config *c)
     for (size_t i = 0; i < COUNT(own_bools); i++)
         json_object_set_new(own, own_bools[i].name,
                             json_boolean(*(const bool *)at_const(c, own_bools[i].field)));
+    for (size_t i = 0; i < COUNT(own_ints); i++)
+        json_object_set_new(own, own_ints[i].name, int_value(&own_ints[i], c));
     json_object_set_new(own, "hash", json_string(hash_names[c->hash]));
-    json_object_set_new(own, "hash_seed", json_integer(c->hash_seed));
     json_object_set_new(o, "dsmoe", own);
 }
 

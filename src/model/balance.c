@@ -41,11 +41,18 @@ dsm_status dsm_balance_check(const dsm_balance *b, const dsm_model_config *c, ds
     } factors[] = {{"expert", b->expert},
                    {"device", b->device},
                    {"communication", b->communication},
-                   {"z", b->z}};
+                   {"z", b->z},
+                   {"stable.distill", b->distill}};
     for (size_t i = 0; i < sizeof factors / sizeof *factors; i++)
         if (!(factors[i].value >= 0 && factors[i].value < 1e6))
             return dsm_fail(err, DSM_ERANGE, "balance.%s: found %g, expected a number >= 0",
                             factors[i].name, factors[i].value);
+    if (c->router == DSM_ROUTER_STABLE && (b->device > 0 || b->communication > 0))
+        return dsm_fail(err, DSM_EUSAGE,
+                        "balance.%s: found %g with router stable, which has no such loss; "
+                        "expected 0",
+                        b->device > 0 ? "device" : "communication",
+                        b->device > 0 ? b->device : b->communication);
     if (b->devices < 0 || (c->n_routed_experts > 0 && c->n_routed_experts % devices(b) != 0))
         return dsm_fail(err, DSM_ESHAPE,
                         "balance.devices: found %lld, expected a divisor of n_routed_experts %lld",
@@ -89,10 +96,21 @@ static double sum_of(const dsm_real *v, int64_t n)
     return sum;
 }
 
+static bool is_sigmoid(const dsm_route *r)
+{
+    return dsm_router_of(r->config->router)->sigmoid;
+}
+
+/* StableMoE's loss reads the scores of the experts that were chosen, as they are. */
+static bool reads_chosen(const dsm_route *r)
+{
+    return r->config->router == DSM_ROUTER_STABLE;
+}
+
 /* What a token's scores are divided by so that they sum to one. */
 static double score_sum(const dsm_route *r, int64_t t)
 {
-    return r->config->router == DSM_ROUTER_SIGMOID ? sum_of(r->score + t * r->E, r->E) : 1.0;
+    return is_sigmoid(r) ? sum_of(r->score + t * r->E, r->E) : 1.0;
 }
 
 static double log_sum_exp(const dsm_real *z, int64_t n)
@@ -109,7 +127,9 @@ static bool sent_before(const dsm_route *r, int64_t t, int64_t k, int64_t per_de
 {
     int64_t d = dsm_pick_expert(r->pick[t * r->K + k]) / per_device;
     for (int64_t j = 0; j < k; j++)
-        if (dsm_pick_expert(r->pick[t * r->K + j]) / per_device == d) return true;
+        if (r->pick[t * r->K + j] != DSM_NO_PICK &&
+            dsm_pick_expert(r->pick[t * r->K + j]) / per_device == d)
+            return true;
     return false;
 }
 
@@ -118,10 +138,24 @@ static void sum_picks(const job *j, int64_t t, double *count, double *sent)
     const dsm_route *r = j->r;
     int64_t per_device = r->E / devices(j->b);
     for (int64_t k = 0; k < r->K; k++) {
+        if (r->pick[t * r->K + k] == DSM_NO_PICK) continue;
         int32_t e = dsm_pick_expert(r->pick[t * r->K + k]);
         count[e] += 1;
         if (!sent_before(r, t, k, per_device)) sent[e / per_device] += 1;
     }
+}
+
+static void sum_scores(const job *j, int64_t t, double *prob)
+{
+    const dsm_route *r = j->r;
+    const dsm_real *score = r->score + t * r->E;
+    if (reads_chosen(r)) {
+        prob[r->pick[t]] += (double)score[r->pick[t]];
+        return;
+    }
+    double scale = 1 / score_sum(r, t);
+    for (int64_t e = 0; e < r->E; e++)
+        prob[e] += (double)score[e] * scale;
 }
 
 static void sum_sequence(void *arg, int64_t seq, int worker)
@@ -137,9 +171,7 @@ static void sum_sequence(void *arg, int64_t seq, int worker)
     memset(sent, 0, sizeof *sent * (size_t)D);
     j->s->square[seq] = 0;
     for (int64_t t = seq * r->seq_len; t < (seq + 1) * r->seq_len; t++) {
-        double scale = 1 / score_sum(r, t);
-        for (int64_t e = 0; e < E; e++)
-            prob[e] += (double)r->score[t * E + e] * scale;
+        sum_scores(j, t, prob);
         sum_picks(j, t, count, sent);
         if (j->b->z == 0) continue;
         double lse = log_sum_exp(r->logit + t * E, E);
@@ -155,6 +187,14 @@ static void fold(double *table, int64_t n_seq, int64_t n)
         table[i % n] += table[i];
 }
 
+/* a1; StableMoE's second stage, and whatever is not training, has no such loss. */
+static double expert_factor(const job *j)
+{
+    const dsm_route_mode *mode = j->r->mode;
+    bool off = reads_chosen(j->r) && (mode->distilled || !mode->training);
+    return off ? 0 : j->b->expert;
+}
+
 /* Losses of one unit of `tokens` tokens, and the derivative by each of its probabilities. */
 static void finish_unit(const job *j, int64_t unit, int64_t n_units, double tokens,
                         dsm_balance_loss *loss)
@@ -162,21 +202,23 @@ static void finish_unit(const job *j, int64_t unit, int64_t n_units, double toke
     const dsm_balance *b = j->b;
     int64_t E = j->r->E, D = devices(b), per_device = E / D;
     const double *count = j->s->count + unit * E, *prob = j->s->prob + unit * E;
-    double share = 1 / (double)n_units, f_scale = (double)E / ((double)j->r->K * tokens);
+    double share = 1 / (double)n_units, f_scale = (double)E / ((double)j->r->active * tokens);
+    double a1 = expert_factor(j), even = reads_chosen(j->r) ? 1 : 0;
     for (int64_t d = 0; d < D; d++) {
         double f_device = 0, p_device = 0;
         double f_sent = (double)D / ((double)device_limit(b) * tokens) * j->s->sent[unit * D + d];
         for (int64_t e = d * per_device; e < (d + 1) * per_device; e++) {
             f_device += f_scale * count[e] / (double)per_device;
             p_device += prob[e] / tokens;
-            loss->expert += share * b->expert * f_scale * count[e] * prob[e] / tokens;
+            loss->expert +=
+                (share * a1 * f_scale * count[e] - share * a1 * even) * prob[e] / tokens;
         }
         loss->device += share * b->device * f_device * p_device;
         loss->communication += share * b->communication * f_sent * p_device;
         for (int64_t e = d * per_device; e < (d + 1) * per_device; e++)
             j->s->coefficient[unit * E + e] =
                 (dsm_real)(share / tokens *
-                           (b->expert * f_scale * count[e] + b->device * f_device +
+                           (a1 * f_scale * count[e] - a1 * even + b->device * f_device +
                             b->communication * f_sent));
     }
 }
@@ -212,8 +254,12 @@ static void score_gradient(const job *j, int64_t t, const dsm_real *coefficient)
 {
     const dsm_route *r = j->r;
     dsm_real *ds = j->dscore + t * r->E;
+    if (reads_chosen(r)) {
+        ds[r->pick[t]] = (dsm_real)(j->weight * (double)coefficient[r->pick[t]]);
+        return;
+    }
     double sum = score_sum(r, t), mean = 0;
-    if (r->config->router == DSM_ROUTER_SIGMOID)
+    if (is_sigmoid(r))
         for (int64_t e = 0; e < r->E; e++)
             mean += (double)r->score[t * r->E + e] / sum * (double)coefficient[e];
     for (int64_t e = 0; e < r->E; e++)
@@ -267,7 +313,7 @@ static double entropy_of(const dsm_route *r, int64_t t, int64_t top)
 {
     const dsm_real *s = r->score + t * r->E, *z = r->logit + t * r->E;
     double sum = 0;
-    if (r->config->router == DSM_ROUTER_SIGMOID) {
+    if (is_sigmoid(r)) {
         double total = score_sum(r, t);
         for (int64_t e = 0; e < r->E; e++)
             if (s[e] > 0) sum += (double)s[e] * log((double)s[e]);
@@ -293,11 +339,12 @@ static void add_scores(dsm_load *l, const dsm_route *r)
 void dsm_load_add(dsm_load *l, const dsm_route *r)
 {
     for (int64_t i = 0; i < r->T * r->K; i++) {
+        if (r->pick[i] == DSM_NO_PICK) continue;
         l->count[dsm_pick_expert(r->pick[i])]++;
         l->dropped += r->pick[i] < 0;
+        l->picks++;
     }
     l->tokens += r->T;
-    l->picks += r->T * r->K;
     if (r->config->router != DSM_ROUTER_HASH) add_scores(l, r);
 }
 

@@ -8,7 +8,11 @@
  * (DeepSeekMoE eq. 12-17, DeepSeek-V2 eq. 23-31, ST-MoE.) T is one sequence and the losses are
  * averaged over sequences (scope sequence), or the whole micro-batch (scope batch); z is always
  * over the micro-batch. f carries no gradient and counts choices before any drop. Sigmoid scores
- * enter as s / Σ s. A uniform load gives exactly a1, a2, a3. */
+ * enter as s / Σ s. A uniform load gives exactly a1, a2, a3.
+ *
+ * StableMoE has an expert loss of its own, in its first stage alone, with the scores of the chosen
+ * experts as they are: a1 Σ_e (f_e - 1) (1/T) Σ_{t chose e} s_te; a uniform load gives 0. What its
+ * distilled router loses is in distill.h. */
 #ifndef DSMOE_MODEL_BALANCE_H
 #define DSMOE_MODEL_BALANCE_H
 
@@ -17,6 +21,7 @@
 
 typedef struct dsm_balance {
     double expert, device, communication, z; /* factors a1, a2, a3, a_z; 0: off */
+    double distill;                          /* of StableMoE's distillation */
     int64_t devices;                         /* D: experts in that many contiguous groups; 0: 1 */
     int64_t device_limit;                    /* M: devices a token may use; 0: D */
     bool per_sequence;
@@ -27,7 +32,7 @@ typedef struct dsm_balance {
 dsm_status dsm_balance_check(const dsm_balance *b, const dsm_model_config *c, dsm_err *err);
 
 typedef struct dsm_balance_loss {
-    double expert, device, communication, z; /* with their factors */
+    double expert, device, communication, z, distill; /* with their factors */
 } dsm_balance_loss;
 
 /* What forward leaves for backward, and its own sums per sequence. */

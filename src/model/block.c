@@ -8,17 +8,19 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* Activations per token of the widest FFN: among dense and shared ones, among routed experts. */
-static int64_t widest(const dsm_model_config *c, bool plain, bool routed)
+/* Activations of the largest FFN: among dense and shared ones, among routed experts. */
+static int64_t largest(const dsm_shape *g, bool plain, bool routed)
 {
-    int64_t width = 0, F = c->moe_intermediate_size;
+    const dsm_model_config *c = g->config;
+    int64_t size = 0, F = c->moe_intermediate_size;
     for (int64_t l = 0; l < c->num_hidden_layers; l++) {
         bool is_moe = dsm_model_config_is_moe(c, l);
-        if (plain) width = larger(width, is_moe ? c->n_shared_experts * F : c->intermediate_size);
+        int64_t width = is_moe ? c->n_shared_experts * F : c->intermediate_size;
+        if (plain) size = larger(size, g->R * width);
         if (routed && is_moe && c->n_routed_experts > 0)
-            width = larger(width, dsm_router_picks(c) * F);
+            size = larger(size, dsm_router_pairs(c, g->R) * F);
     }
-    return width;
+    return size;
 }
 
 /* FFN and attention take turns in one memory; returns the bytes it has to have. */
@@ -26,7 +28,7 @@ static size_t lay_out_turns(dsm_block_scratch *w, const dsm_shape *g, dsm_arena 
                             size_t bytes)
 {
     dsm_arena ffn = dsm_arena_over(base, bytes), attn = ffn;
-    w->shared.ffn.act = dsm_take_reals(&ffn, g->R * widest(g->config, true, true));
+    w->shared.ffn.act = dsm_take_reals(&ffn, largest(g, true, true));
     w->moe = dsm_moe_carve_scratch(&ffn, g);
     if (g->training)
         w->attn = dsm_attention_of(g->config)->carve_scratch(stay, &attn, g->config, g->R);
@@ -42,7 +44,7 @@ static void carve_shared(dsm_block_act *s, dsm_arena *a, const dsm_shape *g)
     if (keep->stream && !keep->attention) s->h = dsm_take_reals(a, size);
     if (!keep->attention)
         s->attn = dsm_attention_of(g->config)->carve(a, a, g->config, g->R, g->training);
-    s->ffn.gu = dsm_take_reals(a, g->R * 2 * widest(g->config, !keep->ffn, !keep->experts));
+    s->ffn.gu = dsm_take_reals(a, 2 * largest(g, !keep->ffn, !keep->experts));
     s->again = s->ffn.again = g->training;
     s->moe = dsm_moe_carve_shared(a, g, &s->ffn);
 }

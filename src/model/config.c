@@ -43,6 +43,7 @@ void dsm_model_config_defaults(dsm_model_config *c)
         .router = DSM_ROUTER_SOFTMAX,
         .bias = DSM_BIAS_NONE,
         .hash = DSM_HASH_RANDOM,
+        .distilled_width = 50,
     };
 }
 
@@ -60,6 +61,11 @@ dsm_status dsm_model_config_defaults_of(dsm_model_config *c, const char *model_t
 }
 
 /* --- derived sizes ----------------------------------------------------------------------- */
+
+const char *dsm_model_config_router(const dsm_model_config *c)
+{
+    return dsm_router_of(c->router)->name;
+}
 
 bool dsm_model_config_is_moe(const dsm_model_config *c, int64_t l)
 {
@@ -214,6 +220,8 @@ static dsm_status check_options(const dsm_model_config *c, const char *what, dsm
         {"jitter", "switch", c->jitter != 0.0, c->router == DSM_ROUTER_SWITCH},
         {"renormalize", "gshard", c->renormalize, c->router == DSM_ROUTER_GSHARD},
         {"random_second", "gshard", c->random_second, c->router == DSM_ROUTER_GSHARD},
+        {"chunk", "expert_choice", c->chunk != 0, c->router == DSM_ROUTER_EXPERT_CHOICE},
+        {"shuffle", "expert_choice", c->shuffle, c->router == DSM_ROUTER_EXPERT_CHOICE},
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         if (rules[i].set && !rules[i].allowed)
@@ -301,6 +309,8 @@ dsm_status dsm_model_config_check(const dsm_model_config *c, const char *what, d
         {"n_routed_experts", c->n_routed_experts, 0, 65536},
         {"first_k_dense_replace", c->first_k_dense_replace, 0, 10000},
         {"moe_layer_freq", c->moe_layer_freq, 1, 10000},
+        {"dsmoe.chunk", c->chunk, 0, SIZE_LIMIT},
+        {"dsmoe.distilled_width", c->distilled_width, 1, 65536},
     };
     if (!family)
         return dsm_fail(err, DSM_EFORMAT, "%s: model_type: found %.40s, expected %s", what,

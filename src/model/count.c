@@ -19,6 +19,17 @@ static int64_t ffn_values(const dsm_ffn_params *p)
     return 3 * p->n_groups * p->D * p->F;
 }
 
+/* Of the distilled routers' embeddings, the rows of other tokens. */
+static int64_t idle_rows(const dsm_model *m)
+{
+    int64_t values = 0;
+    for (int64_t l = 0; l < m->config.num_hidden_layers; l++) {
+        const dsm_mat *table = &m->layers[l].moe.distilled.embed.w;
+        if (table->rows > 0) values += (table->rows - 1) * table->cols;
+    }
+    return values;
+}
+
 dsm_counts dsm_model_count(const dsm_model *m)
 {
     dsm_counts n = {0};
@@ -27,7 +38,7 @@ dsm_counts dsm_model_count(const dsm_model *m)
     for (int64_t l = 0; l < m->config.num_hidden_layers; l++)
         n.ffn += ffn_values(&m->layers[l].ffn) + ffn_values(&m->layers[l].moe.shared) +
                  ffn_values(&m->layers[l].moe.experts);
-    n.active = n.params - idle(m);
+    n.active = n.params - idle(m) - idle_rows(m);
     n.active_ffn = n.ffn - idle(m);
     n.matmul = n.active;
     if (!m->config.tie_word_embeddings) n.matmul -= m->config.vocab_size * m->config.hidden_size;
@@ -54,9 +65,11 @@ int64_t dsm_model_active_bytes(const dsm_model *m)
     for (int64_t i = 0; i < m->n_params; i++)
         if (m->params[i].offset >= 0) bytes += mat_bytes(&m->params[i].mat);
     if (!m->config.tie_word_embeddings) bytes -= mat_bytes(&m->embed.w);
-    for (int64_t l = 0; l < m->config.num_hidden_layers; l++)
-        if (m->layers[l].moe.experts.n_groups > 0)
-            bytes -= idle_bytes(m, &m->layers[l].moe.experts);
+    for (int64_t l = 0; l < m->config.num_hidden_layers; l++) {
+        const dsm_moe_params *moe = &m->layers[l].moe;
+        if (moe->experts.n_groups > 0) bytes -= idle_bytes(m, &moe->experts);
+        bytes -= mat_bytes(&moe->distilled.embed.w);
+    }
     return bytes;
 }
 

@@ -3,14 +3,13 @@
 
 #include <string.h>
 
-dsm_dispatch dsm_dispatch_carve(dsm_arena *a, int64_t T, int64_t K, int64_t E)
+dsm_dispatch dsm_dispatch_carve(dsm_arena *a, int64_t slots, int64_t P, int64_t E)
 {
-    size_t pairs = sizeof(int32_t) * (size_t)(T * K);
     return (dsm_dispatch){
         .begin = dsm_arena_take(a, sizeof(int32_t) * (size_t)(E + 1)),
-        .rows = dsm_arena_take(a, pairs),
-        .pos = dsm_arena_take(a, pairs),
-        .gate = dsm_arena_take(a, sizeof(dsm_real) * (size_t)(T * K)),
+        .rows = dsm_arena_take(a, sizeof(int32_t) * (size_t)P),
+        .pos = dsm_arena_take(a, sizeof(int32_t) * (size_t)slots),
+        .gate = dsm_arena_take(a, sizeof(dsm_real) * (size_t)P),
     };
 }
 
@@ -18,13 +17,13 @@ dsm_dispatch dsm_dispatch_carve(dsm_arena *a, int64_t T, int64_t K, int64_t E)
  * filling from the last pair backwards lowers it to the start. */
 void dsm_dispatch_sort(const dsm_dispatch *d, const dsm_route *r)
 {
-    int64_t pairs = r->T * r->K;
+    int64_t slots = r->T * r->K;
     memset(d->begin, 0, sizeof *d->begin * (size_t)(r->E + 1));
-    for (int64_t i = 0; i < pairs; i++)
+    for (int64_t i = 0; i < slots; i++)
         if (r->pick[i] >= 0) d->begin[r->pick[i]]++;
     for (int64_t e = 1; e <= r->E; e++)
         d->begin[e] += d->begin[e - 1];
-    for (int64_t i = pairs - 1; i >= 0; i--) {
+    for (int64_t i = slots - 1; i >= 0; i--) {
         d->pos[i] = r->pick[i] < 0 ? -1 : --d->begin[r->pick[i]];
         if (d->pos[i] < 0) continue;
         d->rows[d->pos[i]] = (int32_t)(i / r->K);

@@ -6,16 +6,17 @@
 #include "core/real.h"
 #include "model/router.h"
 
-/* The (token, choice) pairs of a routing, sorted by expert and then by token: the rows of the
- * experts' buffers. */
+/* The (token, choice) pairs of a routing that are taken, sorted by expert and then by token: the
+ * rows of the experts' buffers, at most P. */
 typedef struct dsm_dispatch {
     int32_t *begin; /* (E+1) first row of each expert */
-    int32_t *rows;  /* (T·K) token of each row */
+    int32_t *rows;  /* (P) token of each row */
     int32_t *pos;   /* (T, K) row of each choice, -1: not taken */
-    dsm_real *gate; /* (T·K) gate of each row */
+    dsm_real *gate; /* (P) gate of each row */
 } dsm_dispatch;
 
-dsm_dispatch dsm_dispatch_carve(dsm_arena *a, int64_t T, int64_t K, int64_t E);
+/* slots: T·K of the routing. */
+dsm_dispatch dsm_dispatch_carve(dsm_arena *a, int64_t slots, int64_t P, int64_t E);
 
 /* One counting sort, O(T·K + E). This is the one place where the host looks at routing counts. */
 void dsm_dispatch_sort(const dsm_dispatch *d, const dsm_route *r);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The experts' rows are sorted by expert once; every step between is one grouped kernel over all of
- * them. Buffers are carved at the worst case R·K rows. Sums per token run over k in ascending
- * order. */
+ * them. Buffers are carved at the worst case of P = R·K rows (dsm_router_pairs). Sums per token run
+ * over k in ascending order. */
 #include "model/moe.h"
 
 static int64_t shared_width(const dsm_model_config *c)
@@ -9,9 +9,14 @@ static int64_t shared_width(const dsm_model_config *c)
     return c->n_shared_experts * c->moe_intermediate_size;
 }
 
-static int64_t picks(const dsm_model_config *c)
+static int64_t slots(const dsm_shape *g)
 {
-    return c->n_routed_experts > 0 ? dsm_router_picks(c) : 0;
+    return g->config->n_routed_experts > 0 ? g->R * dsm_router_slots(g->config) : 0;
+}
+
+static int64_t pairs(const dsm_shape *g)
+{
+    return g->config->n_routed_experts > 0 ? dsm_router_pairs(g->config, g->R) : 0;
 }
 
 static void carve_routing(dsm_moe_act *s, dsm_arena *a, const dsm_shape *g)
@@ -20,7 +25,9 @@ static void carve_routing(dsm_moe_act *s, dsm_arena *a, const dsm_shape *g)
     if (E == 0) return;
     s->route.logit = dsm_take_reals(a, g->R * E);
     s->route.score = dsm_take_reals(a, g->R * E);
-    s->dispatch = dsm_dispatch_carve(a, g->R, picks(g->config), E);
+    s->distill = dsm_distill_carve(a, g);
+    if (g->config->router == DSM_ROUTER_STABLE) s->route.distilled = dsm_take_reals(a, g->R * E);
+    s->dispatch = dsm_dispatch_carve(a, slots(g), pairs(g), E);
     s->balance = dsm_balance_carve(a, g->balance, g->n_seq, g->R, E);
 }
 
@@ -42,28 +49,30 @@ dsm_moe_act dsm_moe_carve(const dsm_homes *at, const dsm_shape *g, const dsm_moe
 {
     const dsm_model_config *c = g->config;
     dsm_moe_act s = *shared;
-    int64_t pairs = g->R * picks(c), rows = c->n_shared_experts > 0 ? g->R : 0;
+    int64_t rows = c->n_shared_experts > 0 ? g->R : 0;
     s.shared = dsm_ffn_carve(at->kept, rows, shared_width(c), g->keep.ffn, &shared->shared);
-    s.experts =
-        dsm_ffn_carve(at->kept, pairs, c->moe_intermediate_size, g->keep.experts, &shared->experts);
+    s.experts = dsm_ffn_carve(at->kept, pairs(g), c->moe_intermediate_size, g->keep.experts,
+                              &shared->experts);
     if (g->keep.stream) carve_routing(&s, at->kept, g);
-    s.route.pick = dsm_take_ints(at->stay, pairs);
-    s.route.gate = dsm_take_reals(at->stay, pairs);
+    s.route.pick = dsm_take_ints(at->stay, slots(g));
+    s.route.gate = dsm_take_reals(at->stay, slots(g));
     return s;
 }
 
 dsm_moe_scratch dsm_moe_carve_scratch(dsm_arena *a, const dsm_shape *g)
 {
     const dsm_model_config *c = g->config;
-    int64_t R = g->R, E = c->n_routed_experts, K = picks(c), D = c->hidden_size;
-    dsm_moe_scratch w = {.work = dsm_take_reals(a, R * E), .rows = dsm_take_reals(a, R * K * D)};
+    int64_t R = g->R, E = c->n_routed_experts, P = pairs(g), D = c->hidden_size;
+    dsm_moe_scratch w = {.work = dsm_take_reals(a, R * E), .rows = dsm_take_reals(a, P * D)};
+    if (dsm_router_of(c->router)->by_expert) w.order = dsm_take_ints(a, R);
     if (!g->training) return w;
-    w.drow_gate = dsm_take_reals(a, R * K);
-    w.dgate = dsm_take_reals(a, R * K);
+    w.drow_gate = dsm_take_reals(a, P);
+    w.dgate = dsm_take_reals(a, slots(g));
     w.dscore = dsm_take_reals(a, R * E);
     w.dlogit = dsm_take_reals(a, R * E);
     if (c->jitter > 0) w.seen = dsm_take_reals(a, R * D);
     if (c->jitter > 0) w.dseen = dsm_take_reals(a, R * D);
+    if (c->router == DSM_ROUTER_STABLE) w.dfeature = dsm_take_reals(a, R * c->distilled_width);
     return w;
 }
 
@@ -86,12 +95,14 @@ static void describe_route(const dsm_ctx *c, const dsm_moe_params *p, dsm_moe_ac
     r->layer = c->layer;
     r->T = c->R;
     r->E = c->config->n_routed_experts;
-    r->K = c->mode->active > 0 ? c->mode->active : picks(c->config);
+    r->active = c->mode->active > 0 ? c->mode->active : dsm_router_picks(c->config);
+    r->K = dsm_route_by_expert(c->config, c->mode) ? r->E : r->active;
     r->seq_len = c->T;
     r->tokens = c->tokens;
     r->hash = p->hash;
     r->bias = p->bias;
     r->work = w->work;
+    r->order = w->order;
 }
 
 static void route(const dsm_ctx *c, const dsm_moe_params *p, dsm_moe_act *s,
@@ -104,7 +115,9 @@ static void route(const dsm_ctx *c, const dsm_moe_params *p, dsm_moe_act *s,
                            c->R);
         dsm_watch(c, "router logits", s->route.logit, c->R * s->route.E);
     }
+    dsm_distill_forward(c, &p->distilled, &s->distill, &s->route);
     router->forward(c->exec, &s->route);
+    dsm_distill_loss(c, &s->distill, &s->route);
     if (c->balance) dsm_drop_apply(c->exec, &c->balance->drop, &s->route);
     if (c->balance)
         dsm_balance_forward(c->exec, c->balance, &s->route, &s->balance, c->balance_loss);
@@ -164,6 +177,7 @@ static void router_backward(const dsm_ctx *c, const dsm_moe_params *p, const dsm
     dsm_balance_backward(c->exec, c->balance, &s->route, &s->balance, c->weight, w->dscore,
                          w->dlogit);
     router->backward(c->exec, &s->route, w->dlogit, w->dgate, w->dscore);
+    dsm_distill_backward(c, &p->distilled, &s->distill, &s->route, w->dscore, w->dfeature);
     const dsm_real *seen = router_input(c, w, x);
     if (seen == x) {
         dsm_linear_backward(c, &p->router, dx, true, w->dlogit, s->route.E, x, c->R);

@@ -9,14 +9,16 @@
 
 #include "model/ctx.h"
 #include "model/dispatch.h"
+#include "model/distill.h"
 #include "model/ffn.h"
 
 /* What forward leaves; pick and gate of `route` are always the layer's own. */
 typedef struct dsm_moe_act {
-    dsm_route route; /* logit, score (R, E), pick, gate (R, K) */
+    dsm_route route; /* logit, score, distilled (R, E), pick, gate (R, slots) */
+    dsm_distill_act distill;
     dsm_dispatch dispatch;
     dsm_balance_act balance;
-    dsm_ffn_act experts; /* (R·K) rows */
+    dsm_ffn_act experts; /* (P) rows: dsm_router_pairs */
     dsm_ffn_act shared;  /* (R) rows */
     dsm_ffn_act beside;  /* the same apart from the experts' memory, for DSM_MOE_FEW rows */
 } dsm_moe_act;
@@ -27,12 +29,14 @@ enum { DSM_MOE_FEW = 8 };
 
 typedef struct dsm_moe_scratch {
     dsm_real *work;            /* (R, E) */
-    dsm_real *rows;            /* (R·K, D) outputs of the experts, sorted; backward: gradients */
+    int32_t *order;            /* (R) where experts choose */
+    dsm_real *rows;            /* (P, D) outputs of the experts, sorted; backward: gradients */
     dsm_real *seen;            /* (R, D) the router's input when jittered; NULL: no jitter */
-    dsm_real *drow_gate;       /* (R·K) gradient by each row's gate; backward from here on */
-    dsm_real *dgate;           /* (R, K) */
+    dsm_real *drow_gate;       /* (P) gradient by each row's gate; backward from here on */
+    dsm_real *dgate;           /* (R, slots) */
     dsm_real *dscore, *dlogit; /* (R, E) */
     dsm_real *dseen;           /* (R, D) */
+    dsm_real *dfeature;        /* (R, W) of the distilled router */
 } dsm_moe_scratch;
 
 /* Memory that layers share: what they do not keep. ffn: gate, up and activations of any FFN. */

@@ -60,7 +60,7 @@ static int64_t rows_of(const dsm_net_options *o)
 /* Rows of the experts' buffers. */
 static int64_t pairs_of(const dsm_model_config *c, int64_t R)
 {
-    return c->n_routed_experts > 0 ? R * dsm_router_picks(c) : R;
+    return c->n_routed_experts > 0 ? dsm_router_pairs(c, R) : R;
 }
 
 /* Carve one layer where it fits: in the memory of gradients, or in `own`. */
@@ -240,7 +240,8 @@ static int64_t gradients_begin(const dsm_model *m, int64_t part)
 }
 
 /* With whole_step, gradients begin to live: those of a layer's matrices when they are first
- * written, the others as zeros. Else the caller has cleared them all. */
+ * written, the others, and those of a distilled router, as zeros. Else the caller has cleared them
+ * all. */
 static void begin_gradients(const dsm_net *n, const dsm_ctx *c, int64_t part)
 {
     if (!n->options.whole_step) return;
@@ -257,7 +258,7 @@ static void begin_layer_gradients(const dsm_net *n, dsm_ctx *c, int64_t layer)
     int64_t begin = gradients_begin(m, layer), end = gradients_begin(m, layer + 1);
     for (int64_t i = 0; i < m->n_params; i++) {
         const dsm_param *p = &m->params[i];
-        int64_t size = p->rows * p->cols, written = p->ndim == 1 ? 0 : size;
+        int64_t size = p->rows * p->cols, written = p->ndim == 1 || p->distilled ? 0 : size;
         if (p->offset < begin || p->offset >= end) continue;
         memset(m->grads + p->offset + written, 0,
                sizeof(dsm_real) * (size_t)(dsm_model_row_elements(size) - written));
@@ -351,11 +352,13 @@ static void add_losses(dsm_losses *into, const dsm_losses *step)
     into->balance.device += step->balance.device;
     into->balance.communication += step->balance.communication;
     into->balance.z += step->balance.z;
+    into->balance.distill += step->balance.distill;
 }
 
 static double total_loss(const dsm_losses *l)
 {
-    return l->lm + l->balance.expert + l->balance.device + l->balance.communication + l->balance.z;
+    return l->lm + l->balance.expert + l->balance.device + l->balance.communication + l->balance.z +
+           l->balance.distill;
 }
 
 /* Gradients of the head, which the loss adds to, and of the final norm. */
@@ -448,7 +451,7 @@ dsm_status dsm_net_feed(dsm_net *n, dsm_cache *cache, const int32_t *tokens, int
         return dsm_fail(err, DSM_ELIMIT, "context: found %lld tokens, expected at most %lld",
                         (long long)(cache->length + n_tokens), (long long)cache->capacity);
     DSM_TRY(check_ids("token", tokens, n_tokens, 0, m->config.vocab_size, err));
-    n->mode = (dsm_route_mode){.first_token = cache->length};
+    n->mode = (dsm_route_mode){.first_token = cache->length, .causal = true};
     n->n_seq = 0;
     dsm_ctx c = context(n, tokens, 1, cache->length, n_tokens);
     c.cache = cache;

@@ -31,6 +31,7 @@ typedef enum axis {
     E,
     F, /* width of an expert */
     S, /* width of all shared experts together */
+    W, /* distilled_width */
     N_AXES
 } axis;
 
@@ -59,6 +60,7 @@ typedef enum presence {
     ROUTED,
     STEERED,
     HASHED,
+    DISTILLED,
     EXPERTS,
     SHARED
 } presence;
@@ -102,6 +104,10 @@ static const spec layer_specs[] = {
     {"mlp.gate.weight",                 E,   D,  DSM_INIT_NORMAL, WEIGHT, ROUTED,    IN(moe.router)},
     {"mlp.gate.e_score_correction_bias", ONE, E, DSM_INIT_ZERO, BIAS_STATE, STEERED, IN(moe)},
     {"mlp.gate.hash_table",             ONE, V,  DSM_INIT_ZERO, HASH_STATE, HASHED,  IN(moe)},
+    {"mlp.gate.distilled_embedding.weight", V, W, DSM_INIT_NORMAL, WEIGHT, DISTILLED,
+     IN(moe.distilled.embed)},
+    {"mlp.gate.distilled_centroids.weight", E, W, DSM_INIT_NORMAL, WEIGHT, DISTILLED,
+     IN(moe.distilled.centroid)},
     {"mlp.experts.%d.gate_proj.weight", F,   D,  DSM_INIT_NORMAL, GATE,   EXPERTS,   IN(moe.experts)},
     {"mlp.experts.%d.up_proj.weight",   F,   D,  DSM_INIT_NORMAL, UP,     EXPERTS,   IN(moe.experts)},
     {"mlp.experts.%d.down_proj.weight", D,   F,  DSM_INIT_NORMAL, DOWN,   EXPERTS,   IN(moe.experts)},
@@ -151,6 +157,8 @@ static bool is_present(const spec *s, const dsm_model_config *c, bool is_moe)
         return routed && c->bias != DSM_BIAS_NONE;
     case HASHED:
         return routed && hashed;
+    case DISTILLED:
+        return routed && c->router == DSM_ROUTER_STABLE;
     case EXPERTS:
         return routed;
     case SHARED:
@@ -176,6 +184,7 @@ static int64_t axis_size(const dsm_model_config *c, axis a)
         [E] = c->n_routed_experts,
         [F] = c->moe_intermediate_size,
         [S] = c->n_shared_experts * c->moe_intermediate_size,
+        [W] = c->distilled_width,
     };
     return size[a];
 }
@@ -276,6 +285,7 @@ static void fill_param(void *arg, const spec *s, int64_t layer, int64_t expert)
         .offset = offset,
         .init = s->init,
         .decay = s->rows != ONE,
+        .distilled = s->when == DISTILLED,
         .mat = {.data = state, .dtype = dtype, .rows = rows, .cols = cols},
     };
 }
@@ -384,7 +394,8 @@ static void bind_view(void *arg, const spec *s, int64_t layer, int64_t expert)
     if (s == &layer_specs[0]) m->layers[layer].begin = p->offset;
     switch (s->kind) {
     case WEIGHT:
-        *(dsm_weight *)view = (dsm_weight){p->mat, grad, .exact = s->when == ROUTED};
+        *(dsm_weight *)view =
+            (dsm_weight){p->mat, grad, .exact = s->when == ROUTED || s->when == DISTILLED};
         break;
     case VECTOR:
         bind_vector(b, view, p, grad);

@@ -25,8 +25,9 @@ typedef struct dsm_param {
     int64_t rows, cols; /* (rows, cols), a vector is (1, cols) */
     int64_t offset;     /* elements from the start of the flat arrays; -1: state, see above */
     dsm_init init;
-    bool decay;  /* weight decay: matrices yes, norms no */
-    dsm_mat mat; /* where the values are now */
+    bool decay;     /* weight decay: matrices yes, norms no */
+    bool distilled; /* of StableMoE's distilled router: trained in its first stage alone */
+    dsm_mat mat;    /* where the values are now */
 } dsm_param;
 
 /* Views of one linear map: w (N, K), its gradient (NULL when not training). exact: f32 products
@@ -82,8 +83,15 @@ typedef struct dsm_attn_params {
     };
 } dsm_attn_params;
 
+/* StableMoE's second router (distill.h); rows = 0 for other kinds. */
+typedef struct dsm_distilled_params {
+    dsm_weight embed;    /* (V, W) */
+    dsm_weight centroid; /* (E, W) */
+} dsm_distilled_params;
+
 typedef struct dsm_moe_params {
-    dsm_weight router;      /* (E, D); rows = 0 for hash and dense */
+    dsm_weight router; /* (E, D); rows = 0 for hash and dense */
+    dsm_distilled_params distilled;
     dsm_real *bias;         /* (E) selection bias, or NULL; not trained by gradient */
     int32_t *hash;          /* (V) expert of each token id, or NULL */
     dsm_ffn_params shared;  /* n_groups = 0: none */

@@ -17,9 +17,13 @@ enum { CHUNK = 64 }; /* tokens of one work item */
 const dsm_router *dsm_router_of(dsm_router_kind kind)
 {
     static const dsm_router *const routers[DSM_N_ROUTERS] = {
-        [DSM_ROUTER_SOFTMAX] = &dsm_router_softmax, [DSM_ROUTER_SIGMOID] = &dsm_router_sigmoid,
-        [DSM_ROUTER_SWITCH] = &dsm_router_switch,   [DSM_ROUTER_GSHARD] = &dsm_router_gshard,
+        [DSM_ROUTER_SOFTMAX] = &dsm_router_softmax,
+        [DSM_ROUTER_SIGMOID] = &dsm_router_sigmoid,
+        [DSM_ROUTER_SWITCH] = &dsm_router_switch,
+        [DSM_ROUTER_GSHARD] = &dsm_router_gshard,
         [DSM_ROUTER_HASH] = &dsm_router_hash,
+        [DSM_ROUTER_STABLE] = &dsm_router_stable,
+        [DSM_ROUTER_EXPERT_CHOICE] = &dsm_router_expert_choice,
     };
     return routers[kind];
 }
@@ -28,6 +32,23 @@ int64_t dsm_router_picks(const dsm_model_config *c)
 {
     int64_t fixed = dsm_router_of(c->router)->picks;
     return fixed ? fixed : c->num_experts_per_tok;
+}
+
+int64_t dsm_router_slots(const dsm_model_config *c)
+{
+    return dsm_router_of(c->router)->by_expert ? c->n_routed_experts : dsm_router_picks(c);
+}
+
+/* An expert takes a token even of a chunk that is shorter than E/K. */
+int64_t dsm_router_pairs(const dsm_model_config *c, int64_t T)
+{
+    int64_t pairs = T * dsm_router_picks(c), E = c->n_routed_experts;
+    return dsm_router_of(c->router)->by_expert && pairs < E ? E : pairs;
+}
+
+bool dsm_route_by_expert(const dsm_model_config *c, const dsm_route_mode *mode)
+{
+    return dsm_router_of(c->router)->by_expert && !mode->causal && !(mode->mask_top > 0);
 }
 
 typedef struct token_loop {
@@ -79,6 +100,33 @@ void dsm_route_softmax_bwd(const dsm_exec *x, const dsm_route *r, dsm_real *dlog
                            const dsm_real *dscore)
 {
     dsm_route_tokens(x, r, softmax_bwd_token, &(gradients){dscore, dlogit});
+}
+
+/* --- sigmoid ---------------------------------------------------------------------------------- */
+
+static void sigmoid_token(const dsm_route *r, void *arg, int64_t t)
+{
+    (void)arg;
+    for (int64_t i = t * r->E; i < (t + 1) * r->E; i++)
+        r->score[i] = 1 / (1 + dsm_exp(-r->logit[i]));
+}
+
+void dsm_route_sigmoid(const dsm_exec *x, const dsm_route *r)
+{
+    dsm_route_tokens(x, r, sigmoid_token, NULL);
+}
+
+static void sigmoid_bwd_token(const dsm_route *r, void *arg, int64_t t)
+{
+    const gradients *g = arg;
+    for (int64_t i = t * r->E; i < (t + 1) * r->E; i++)
+        g->down[i] += r->score[i] * (1 - r->score[i]) * g->up[i];
+}
+
+void dsm_route_sigmoid_bwd(const dsm_exec *x, const dsm_route *r, dsm_real *dlogit,
+                           const dsm_real *dscore)
+{
+    dsm_route_tokens(x, r, sigmoid_bwd_token, &(gradients){dscore, dlogit});
 }
 
 /* --- selection --------------------------------------------------------------------------- */
@@ -240,4 +288,31 @@ void dsm_route_gates_bwd(const dsm_exec *x, const dsm_route *r, const dsm_real *
                          dsm_real *dscore)
 {
     dsm_route_tokens(x, r, gate_bwd_token, &(gate_gradients){rule_of(r), dgate, dscore});
+}
+
+/* --- plain gates --------------------------------------------------------------------------- */
+
+static void plain_gate_token(const dsm_route *r, void *arg, int64_t t)
+{
+    (void)arg;
+    for (int64_t i = t * r->K; i < (t + 1) * r->K; i++)
+        r->gate[i] = r->pick[i] < 0 ? 0 : r->score[t * r->E + r->pick[i]];
+}
+
+void dsm_route_plain_gates(const dsm_exec *x, const dsm_route *r)
+{
+    dsm_route_tokens(x, r, plain_gate_token, NULL);
+}
+
+static void plain_gate_bwd_token(const dsm_route *r, void *arg, int64_t t)
+{
+    const gradients *g = arg;
+    for (int64_t i = t * r->K; i < (t + 1) * r->K; i++)
+        if (r->pick[i] >= 0) g->down[t * r->E + r->pick[i]] += g->up[i];
+}
+
+void dsm_route_plain_gates_bwd(const dsm_exec *x, const dsm_route *r, const dsm_real *dgate,
+                               dsm_real *dscore)
+{
+    dsm_route_tokens(x, r, plain_gate_bwd_token, &(gradients){dgate, dscore});
 }

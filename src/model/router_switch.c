@@ -5,35 +5,18 @@
 #include "kernels/kernels.h"
 #include "model/router_parts.h"
 
-static void gate_token(const dsm_route *r, void *arg, int64_t t)
-{
-    (void)arg;
-    r->gate[t] = r->score[t * r->E + r->pick[t]];
-}
-
 static void forward(const dsm_exec *x, const dsm_route *r)
 {
     dsm_route_softmax(x, r);
     x->kernels->topk(x, r->pick, r->logit, r->T, r->E, r->K);
-    dsm_route_tokens(x, r, gate_token, NULL);
+    dsm_route_plain_gates(x, r);
     if (r->mode->training) dsm_capacity_apply(r, r->config->capacity_factor);
-}
-
-typedef struct gradients {
-    const dsm_real *dgate;
-    dsm_real *dscore;
-} gradients;
-
-static void gate_bwd_token(const dsm_route *r, void *arg, int64_t t)
-{
-    const gradients *g = arg;
-    if (r->pick[t] >= 0) g->dscore[t * r->E + r->pick[t]] += g->dgate[t];
 }
 
 static void backward(const dsm_exec *x, const dsm_route *r, dsm_real *dlogit, const dsm_real *dgate,
                      dsm_real *dscore)
 {
-    dsm_route_tokens(x, r, gate_bwd_token, &(gradients){dgate, dscore});
+    dsm_route_plain_gates_bwd(x, r, dgate, dscore);
     dsm_route_softmax_bwd(x, r, dlogit, dscore);
 }
 

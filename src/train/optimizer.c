@@ -14,8 +14,8 @@ static int64_t find_spans(const dsm_model *m, dsm_span *out)
     for (int64_t i = 0; i < m->n_params; i++) {
         const dsm_param *p = &m->params[i];
         if (p->offset < 0) continue;
-        if (n == 0 || p->decay != span.decay) {
-            span = (dsm_span){.first = p->offset, .decay = p->decay};
+        if (n == 0 || p->decay != span.decay || p->distilled != span.distilled) {
+            span = (dsm_span){.first = p->offset, .decay = p->decay, .distilled = p->distilled};
             n++;
         }
         span.n = p->offset + p->rows * p->cols - span.first;
@@ -75,6 +75,7 @@ void dsm_optimizer_step(const dsm_optimizer *o, const dsm_exec *x, const dsm_ada
     };
     for (int64_t i = 0; i < o->n_spans; i++) {
         const dsm_span *span = &o->spans[i];
+        if (span->distilled && o->frozen) continue;
         p.decay = span->decay ? (dsm_real)s->weight_decay : 0;
         x->kernels->adamw(x, o->model->values + span->first, o->m + span->first, o->v + span->first,
                           o->model->grads + span->first, span->n, &p);

@@ -6,10 +6,10 @@
 #include "dsmoe/train.h"
 #include "model/params.h"
 
-/* Elements that share a decay: neighbouring rows of the parameter table are one span. */
+/* Elements that are treated alike: neighbouring rows of the parameter table are one span. */
 typedef struct dsm_span {
     int64_t first, n;
-    bool decay;
+    bool decay, distilled;
 } dsm_span;
 
 typedef struct dsm_optimizer {
@@ -17,6 +17,7 @@ typedef struct dsm_optimizer {
     dsm_real *m, *v;  /* (n_elements) first and second moments, laid out as the values */
     dsm_span *spans;
     int64_t n_spans;
+    bool frozen; /* what is `distilled` stays as it is */
     dsm_arena memory;
 } dsm_optimizer;
 

@@ -62,6 +62,8 @@ const dsm_setting dsm_recipe_table[] = {
     {"balance.drop", REAL, FIELD(balance.drop), "0", 0, UP, NULL, "token dropping: rows that a device takes, over the mean of all devices; those of lowest affinity are left out; 0: off"},
     {"balance.spared", REAL, FIELD(balance.spared), "0.1", 0, 1, NULL, "token dropping: share of sequences of which nothing is left out"},
     {"balance.scope", CHOICE, FIELD(balance.scope), "sequence", 0, 0, scopes, "tokens over which balance losses are taken"},
+    {"balance.stable.until", REAL, FIELD(balance.stable.until), "0.1", 0, 1, NULL, "router stable: share of the steps after which its distilled router picks, frozen"},
+    {"balance.stable.distill", REAL, FIELD(balance.stable.distill), "1", 0, UP, NULL, "router stable: factor of the distillation loss"},
     {"eval.every", INT, FIELD(eval.every), "250", 0, UP, NULL, "steps between evaluations; 0: only at the end"},
     {"eval.sequences", INT, FIELD(eval.sequences), "200", 1, UP, NULL, "held-out sequences of an evaluation, at most one pass"},
     {"sample.every", INT, FIELD(sample.every), "0", 0, UP, NULL, "steps between samples; 0: none"},

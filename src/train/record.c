@@ -48,6 +48,7 @@ void dsm_trainer_describe(const dsm_trainer *t, const dsm_step *step, double lr,
         .tokens = (uint64_t)t->state.tokens,
         .loss = step->loss,
         .balance = step->balance,
+        .distill = step->distill,
         .lr = lr,
         .grad_norm = step->grad_norm,
         .tokens_per_s = t->busy > 0 ? (double)t->busy_tokens / t->busy : 0.0,
@@ -57,7 +58,7 @@ void dsm_trainer_describe(const dsm_trainer *t, const dsm_step *step, double lr,
     };
 }
 
-static dsm_status store_totals(dsm_store *s, const dsm_train_step *step, dsm_err *err)
+static dsm_status store_totals(dsm_store *s, const dsm_train_step *step, bool stable, dsm_err *err)
 {
     const struct {
         const char *key;
@@ -75,6 +76,7 @@ static dsm_status store_totals(dsm_store *s, const dsm_train_step *step, dsm_err
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         DSM_TRY(dsm_store_metric(s, step->step, rows[i].key, rows[i].value, err));
+    if (stable) DSM_TRY(dsm_store_metric(s, step->step, "distill", step->distill, err));
     return DSM_OK;
 }
 
@@ -103,7 +105,8 @@ static dsm_status store_layer(dsm_store *s, int64_t step, int64_t layer, const d
 dsm_status dsm_trainer_record(dsm_trainer *t, const dsm_train_step *s, dsm_err *err)
 {
     DSM_TRY(dsm_store_begin(t->store, err));
-    DSM_TRY(store_totals(t->store, s, err));
+    bool stable = t->model->config.router == DSM_ROUTER_STABLE;
+    DSM_TRY(store_totals(t->store, s, stable, err));
     for (int64_t l = 0; l < t->model->config.num_hidden_layers; l++)
         if (t->stepper.loads[l].E > 0)
             DSM_TRY(store_layer(t->store, s->step, l, &t->stepper.loads[l], err));

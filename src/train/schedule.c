@@ -52,6 +52,11 @@ void dsm_schedule_init(dsm_schedule *s, const dsm_recipe *r)
     }
 }
 
+int64_t dsm_schedule_freeze(const dsm_recipe *r)
+{
+    return share_of(r->balance.stable.until, r->steps);
+}
+
 static double step_decay(const dsm_schedule *s, int64_t step)
 {
     double rate = 1.0;

@@ -28,4 +28,8 @@ double dsm_schedule_lr(const dsm_schedule *s, int64_t step);
  * there), whole micro-batches. */
 int64_t dsm_schedule_sequences(const dsm_recipe *r, int64_t tokens);
 
+/* StableMoE: the first step of the second stage, balance.stable.until of the steps; at `steps` or
+ * beyond there is none. */
+int64_t dsm_schedule_freeze(const dsm_recipe *r);
+
 #endif

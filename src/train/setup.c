@@ -179,6 +179,7 @@ static dsm_balance balance_of(const dsm_recipe *r, const dsm_model_config *c)
                          .device = r->balance.device,
                          .communication = r->balance.communication,
                          .z = r->balance.z,
+                         .distill = r->balance.stable.distill,
                          .devices = devices,
                          .device_limit = grouped && limit == 0 ? c->topk_group : limit,
                          .per_sequence = r->balance.scope == DSM_SCOPE_SEQUENCE,
@@ -197,6 +198,7 @@ static dsm_stepper_options stepper_options(const dsm_recipe *r, const dsm_model_
         .balance = balance_of(r, c),
         .bias_rate = r->balance.bias_rate,
         .bias_rule = (dsm_bias_rule)r->balance.bias_rule,
+        .freeze = dsm_schedule_freeze(r),
         .adamw = r->optimizer,
         .seed = (uint64_t)r->seed,
     };

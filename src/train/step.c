@@ -94,6 +94,7 @@ static dsm_status accumulate(dsm_stepper *s, int64_t step, const int32_t *tokens
         int64_t n = n_seq - first < s->options.micro ? n_seq - first : s->options.micro;
         const dsm_route_mode mode = {
             .training = true,
+            .distilled = step >= s->options.freeze,
             .seed = s->options.seed,
             .step = (uint32_t)step,
             .first_token = first * T,
@@ -102,12 +103,13 @@ static dsm_status accumulate(dsm_stepper *s, int64_t step, const int32_t *tokens
         dsm_losses losses = {0};
         dsm_status status = dsm_net_step(s->net, tokens + first * T, targets + first * T, n, &mode,
                                          weight, &losses, s->loads, NULL, err);
-        if (status == DSM_ENONFINITE || !isfinite(total(&losses.balance)))
+        if (status == DSM_ENONFINITE || !isfinite(total(&losses.balance) + losses.balance.distill))
             return not_finite(s, "loss", step, err);
         DSM_TRY(status);
         lm += losses.lm;
         out->targets += losses.targets;
         out->balance += weight * total(&losses.balance);
+        out->distill += weight * losses.balance.distill;
     }
     out->loss = out->targets ? lm / (double)out->targets : 0.0;
     return DSM_OK;
@@ -145,6 +147,7 @@ dsm_status dsm_stepper_run(dsm_stepper *s, int64_t step, double lr, const int32_
     double scale = dsm_clip_factor(out->grad_norm, s->options.adamw.clip);
     const double clipped = dsm_clock();
 
+    s->optimizer.frozen = step >= s->options.freeze;
     dsm_optimizer_step(&s->optimizer, s->x, &s->options.adamw, lr, step + 1, scale);
     steer(s);
     out->time.backprop = computed - start;

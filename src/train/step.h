@@ -16,6 +16,7 @@ typedef struct dsm_stepper_options {
     dsm_balance balance;
     double bias_rate; /* loss-free balancing; 0: off */
     dsm_bias_rule bias_rule;
+    int64_t freeze; /* StableMoE: step from which its distilled router picks, frozen */
     dsm_adamw_settings adamw;
     uint64_t seed; /* of router noise */
 } dsm_stepper_options;
@@ -38,6 +39,7 @@ void dsm_stepper_free(dsm_stepper *s); /* accepts a zeroed struct */
 typedef struct dsm_step {
     double loss;      /* LM, nats per counted target of the global batch */
     double balance;   /* all balance losses, mean over the global batch */
+    double distill;   /* StableMoE: loss of the distilled router, over all layers */
     double grad_norm; /* before clipping */
     int64_t targets;
     struct {

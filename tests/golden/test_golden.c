@@ -146,6 +146,11 @@ static void load_hash(fixture *f)
     assert_int_equal(dsm_model_hash_balance(f->model, counts, &f->err), DSM_OK);
 }
 
+static bool is_stable(const fixture *f)
+{
+    return f->model->config.router == DSM_ROUTER_STABLE;
+}
+
 static dsm_stepper_options options_of(const fixture *f)
 {
     return (dsm_stepper_options){
@@ -156,11 +161,13 @@ static dsm_stepper_options options_of(const fixture *f)
                     .device = number(f, "device"),
                     .communication = number(f, "communication"),
                     .z = number(f, "z"),
+                    .distill = is_stable(f) ? number(f, "distill") : 0,
                     .devices = (int64_t)number(f, "devices"),
                     .device_limit = (int64_t)number(f, "device_limit"),
                     .per_sequence = is_text(f, "scope", "sequence")},
         .bias_rate = number(f, "bias_rate"),
         .bias_rule = is_text(f, "bias_rule", "sign") ? DSM_BIAS_SIGN : DSM_BIAS_PROPORTIONAL,
+        .freeze = is_stable(f) ? (int64_t)number(f, "freeze") : 0,
         .adamw = {.peak_lr = number(f, "peak_lr"),
                   .beta1 = number(f, "beta1"),
                   .beta2 = number(f, "beta2"),
@@ -237,6 +244,12 @@ static void compare_logits(const fixture *f)
     free(logits);
 }
 
+/* The expert of a pick, taken or not; -1: none. */
+static int32_t expert_of(int32_t pick)
+{
+    return pick == DSM_NO_PICK ? -1 : dsm_pick_expert(pick);
+}
+
 static void compare_routing(const fixture *f, int64_t layer)
 {
     char name[64];
@@ -248,9 +261,9 @@ static void compare_routing(const fixture *f, int64_t layer)
     const dsm_st_tensor *t = tensor(f, name);
     assert_int_equal(elements(t), rows * K);
     for (int64_t i = 0; i < rows * K; i++)
-        if (dsm_pick_expert(pick[i]) != id_at(t, i))
+        if (expert_of(pick[i]) != id_at(t, i))
             fail_msg("%s: %s[%lld] = %d, golden %d", f->name, name, (long long)i,
-                     (int)dsm_pick_expert(pick[i]), (int)id_at(t, i));
+                     (int)expert_of(pick[i]), (int)id_at(t, i));
     snprintf(name, sizeof name, "layer.%lld.gate", (long long)layer);
     compare_reals(f, name, "gate", gate, rows * K);
 }
@@ -287,6 +300,7 @@ static void compare_first_step(fixture *f)
     compare_number(f, "loss.device", "loss", loss.balance.device);
     compare_number(f, "loss.communication", "loss", loss.balance.communication);
     compare_number(f, "loss.z", "loss", loss.balance.z);
+    if (is_stable(f)) compare_number(f, "loss.distill", "loss", loss.balance.distill);
     compare_gradients(f);
     compare_number(f, "grad_norm", "grad_norm", dsm_gradient_norm(&f->exec, f->model, &finite));
 }
@@ -364,7 +378,7 @@ static void every_case_agrees(void **state)
         n++;
     }
     closedir(dir);
-    assert_true(n >= 27); /* none may vanish unseen */
+    assert_true(n >= 33); /* none may vanish unseen */
 }
 
 int main(void)

@@ -107,7 +107,7 @@ static double loss(void *arg)
     assert_ok(dsm_net_step(f->net, f->tokens, f->targets, B, &mode, 1.0, &l, NULL, NULL, &err));
     check_picks(f);
     return l.lm / (double)l.targets + l.balance.expert + l.balance.device +
-           l.balance.communication + l.balance.z;
+           l.balance.communication + l.balance.z + l.balance.distill;
 }
 
 static void check_config(const char *name, const dsm_model_config *c, const dsm_balance *b)
@@ -209,6 +209,26 @@ static void hash_router(void **state)
     check_config("hash", &c, &no_balance);
 }
 
+static void expert_choice_router(void **state)
+{
+    (void)state;
+    dsm_model_config c = base();
+    c.router = DSM_ROUTER_EXPERT_CHOICE;
+    check_config("expert choice", &c, &no_balance);
+    c.num_experts_per_tok = 3, c.chunk = 4, c.shuffle = true;
+    check_config("expert choice, shuffled chunks", &c, &(dsm_balance){.z = 0.3});
+}
+
+static void stable_router(void **state)
+{
+    (void)state;
+    dsm_model_config c = base();
+    c.router = DSM_ROUTER_STABLE, c.num_experts_per_tok = 1, c.distilled_width = 3;
+    check_config("stable", &c, &(dsm_balance){.expert = 0.3, .distill = 1});
+    check_config("stable, by sequence", &c,
+                 &(dsm_balance){.expert = 0.3, .distill = 0.5, .per_sequence = true});
+}
+
 /* The smallest V2 and V3. */
 static dsm_model_config latent(const char *model_type)
 {
@@ -276,6 +296,7 @@ int main(void)
         cmocka_unit_test(dense_and_grouped_query), cmocka_unit_test(softmax_router),
         cmocka_unit_test(sigmoid_router),          cmocka_unit_test(switch_router),
         cmocka_unit_test(gshard_router),           cmocka_unit_test(hash_router),
+        cmocka_unit_test(expert_choice_router),    cmocka_unit_test(stable_router),
         cmocka_unit_test(latent_attention),        cmocka_unit_test(every_balance_loss),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -141,7 +141,8 @@ static double scalar(void *arg)
     b->forward(b);
     for (int64_t i = 0; i < b->n_out; i++)
         sum += (double)b->out[i] * (double)b->weight[i];
-    return sum + b->loss.expert + b->loss.device + b->loss.communication + b->loss.z;
+    return sum + b->loss.expert + b->loss.device + b->loss.communication + b->loss.z +
+           b->loss.distill;
 }
 
 /* The input, and every parameter whose name contains `part`. */
@@ -331,6 +332,16 @@ static void moe_layer_of_every_router(void **state)
     c = config(true);
     c.router = DSM_ROUTER_HASH, c.num_experts_per_tok = 1, c.n_shared_experts = 0;
     check_moe("moe, hash", &c, &all);
+    c = config(true);
+    c.router = DSM_ROUTER_EXPERT_CHOICE;
+    check_moe("moe, expert choice", &c, &all);
+    c.chunk = 4, c.shuffle = true;
+    check_moe("moe, expert choice, shuffled", &c, &all);
+    c = config(true);
+    c.router = DSM_ROUTER_STABLE, c.num_experts_per_tok = 1, c.distilled_width = 3;
+    for (int per_sequence = 0; per_sequence < 2; per_sequence++)
+        check_moe("moe, stable", &c,
+                  &(dsm_balance){.expert = 1, .z = 1, .distill = 1, .per_sequence = per_sequence});
 }
 
 static void blocks(void **state)
@@ -355,7 +366,8 @@ static dsm_route *route_of(bench *b)
     dsm_route *r = &b->act.moe.route;
     const dsm_model_config *c = b->ctx.config;
     r->config = c, r->mode = &b->mode, r->layer = LAYER, r->T = R, r->seq_len = T;
-    r->E = c->n_routed_experts, r->K = dsm_router_picks(c), r->work = b->scratch.moe.work;
+    r->E = c->n_routed_experts, r->K = dsm_router_slots(c), r->active = dsm_router_picks(c);
+    r->work = b->scratch.moe.work, r->order = b->scratch.moe.order;
     return r;
 }
 
@@ -386,7 +398,7 @@ static void check_router(const char *name, const dsm_model_config *c, const dsm_
     b.model->config = *seen;
     b.forward = router_forward, b.backward = router_backward;
     b.n_x = R * c->n_routed_experts;
-    b.n_out = R * (dsm_router_picks(c) + c->n_routed_experts);
+    b.n_out = R * (dsm_router_slots(c) + c->n_routed_experts);
     check_pair(&b, name, NULL);
     close_bench(&b);
 }

@@ -11,6 +11,9 @@ static void fill_logits(routing *g, unsigned seed)
     dsm_rng rng = {seed, DSM_STREAM_TEST, 0};
     for (int64_t i = 0; i < g->r.T * g->r.E; i++)
         g->logit[i] = (dsm_real)dsm_rng_normal(&rng, (uint64_t)i);
+    rng.step = 1;
+    for (int64_t i = 0; i < g->r.T * g->r.E; i++)
+        g->distilled[i] = (dsm_real)dsm_rng_normal(&rng, (uint64_t)i);
 }
 
 void routing_open(routing *g, dsm_router_kind kind, int64_t T, int64_t seq_len, int64_t E,
@@ -30,15 +33,18 @@ void routing_open(routing *g, dsm_router_kind kind, int64_t T, int64_t seq_len, 
                        .mode = &g->mode,
                        .T = T,
                        .E = E,
-                       .K = K,
+                       .K = kind == DSM_ROUTER_EXPERT_CHOICE ? E : K,
+                       .active = K,
                        .seq_len = seq_len,
                        .tokens = g->tokens,
                        .hash = g->hash,
                        .logit = g->logit,
+                       .distilled = g->distilled,
                        .score = g->score,
                        .pick = g->pick,
                        .gate = g->gate,
-                       .work = g->work};
+                       .work = g->work,
+                       .order = g->order};
     fill_logits(g, seed);
 }
 

@@ -15,12 +15,13 @@ typedef struct routing {
     dsm_kernels kernels;
     dsm_exec exec;
     dsm_route r;
-    int32_t tokens[ROUTING_MAX], hash[ROUTING_MAX], pick[ROUTING_MAX];
-    dsm_real logit[ROUTING_MAX], score[ROUTING_MAX], gate[ROUTING_MAX], work[ROUTING_MAX],
-        bias[ROUTING_MAX];
+    int32_t tokens[ROUTING_MAX], hash[ROUTING_MAX], pick[ROUTING_MAX], order[ROUTING_MAX];
+    dsm_real logit[ROUTING_MAX], distilled[ROUTING_MAX], score[ROUTING_MAX], gate[ROUTING_MAX],
+        work[ROUTING_MAX], bias[ROUTING_MAX];
 } routing;
 
-/* A routing of T tokens in sequences of seq_len over E experts, K picks; logits N(0, 1) of seed.
+/* A routing of T tokens in sequences of seq_len over E experts, K picks; logits N(0, 1) of seed
+ * (of the distilled router too). Where experts choose, K is their average and r.K is E.
  * The config is a small DeepSeekMoE with router `kind`; change it before routing_run. */
 void routing_open(routing *g, dsm_router_kind kind, int64_t T, int64_t seq_len, int64_t E,
                   int64_t K, unsigned seed);

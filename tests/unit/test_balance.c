@@ -108,6 +108,59 @@ static void z_loss_is_the_mean_square(void **state)
     routing_close(&g);
 }
 
+static void z_loss_of_any_logits(void **state)
+{
+    (void)state;
+    const dsm_balance b = {.z = 0.25};
+    double expected = 0;
+    routing_open(&g, DSM_ROUTER_SIGMOID, 24, 8, 5, 2, 3);
+    routing_run(&g);
+    for (int t = 0; t < 24; t++) {
+        double sum = 0;
+        for (int e = 0; e < 5; e++)
+            sum += exp((double)g.logit[5 * t + e]);
+        expected += 0.25 * log(sum) * log(sum) / 24;
+    }
+    assert_true(fabs(losses_of(&b).z - expected) < 1e-14);
+    routing_close(&g);
+}
+
+/* StableMoE's loss: nothing when even, Σ over its tokens of (E - 1) σ when one expert has them all,
+ * and nothing once the routing is frozen. */
+static void stable_has_its_own_loss(void **state)
+{
+    (void)state;
+    const dsm_balance b = {.expert = 0.5, .per_sequence = true};
+    dsm_err err;
+    routing_open(&g, DSM_ROUTER_STABLE, 32, 16, 8, 1, 1);
+    g.mode.training = true;
+    for (int i = 0; i < 32 * 8; i++)
+        g.logit[i] = i % 8 == i / 8 % 8 ? 2 : 0; /* token t wants t mod 8 */
+    routing_run(&g);
+    assert_true(losses_of(&b).expert == 0);
+    for (int i = 0; i < 32 * 8; i++)
+        g.logit[i] = i % 8 == 3 ? 2 : 0;
+    routing_run(&g);
+    assert_true(fabs(losses_of(&b).expert - 0.5 * 7 / (1 + exp(-2.0))) < 1e-6);
+    g.mode.distilled = true;
+    assert_true(losses_of(&b).expert == 0);
+    assert_fails(dsm_balance_check(&(dsm_balance){.device = 0.1}, &g.config, &err), DSM_EUSAGE,
+                 "balance.device: found 0.1 with router stable");
+    routing_close(&g);
+}
+
+/* Expert Choice is even whatever its scores are. */
+static void expert_choice_costs_the_factor(void **state)
+{
+    (void)state;
+    const dsm_balance b = {.expert = 0.01, .device = 0.05, .devices = 4, .per_sequence = true};
+    routing_open(&g, DSM_ROUTER_EXPERT_CHOICE, 64, 16, 8, 2, 6);
+    routing_run(&g);
+    assert_true(fabs(losses_of(&b).expert - 0.01) < 1e-9);
+    assert_true(fabs(losses_of(&b).device - 0.05) < 1e-9);
+    routing_close(&g);
+}
+
 /* Choices count before any drop. */
 static void drops_do_not_change_the_losses(void **state)
 {
@@ -209,6 +262,9 @@ int main(void)
         cmocka_unit_test(a_collapsed_router_costs_most),
         cmocka_unit_test(scope_matters),
         cmocka_unit_test(z_loss_is_the_mean_square),
+        cmocka_unit_test(z_loss_of_any_logits),
+        cmocka_unit_test(stable_has_its_own_loss),
+        cmocka_unit_test(expert_choice_costs_the_factor),
         cmocka_unit_test(drops_do_not_change_the_losses),
         cmocka_unit_test(load_is_counted),
         cmocka_unit_test(entropy_of_sigmoid_scores_is_of_their_shares),

@@ -126,6 +126,13 @@ static void every_key_survives(void **state)
     c.router = DSM_ROUTER_GSHARD, c.num_experts_per_tok = 2, c.jitter = 0;
     c.renormalize = c.random_second = true;
     assert_round_trip(&c);
+    c.router = DSM_ROUTER_EXPERT_CHOICE, c.num_experts_per_tok = 4, c.capacity_factor = 0;
+    c.renormalize = c.random_second = false;
+    c.chunk = 96, c.shuffle = true;
+    assert_round_trip(&c);
+    c.router = DSM_ROUTER_STABLE, c.num_experts_per_tok = 1, c.chunk = 0, c.shuffle = false;
+    c.distilled_width = 12;
+    assert_round_trip(&c);
 }
 
 static void every_latent_key_survives(void **state)

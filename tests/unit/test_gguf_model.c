@@ -313,6 +313,13 @@ static void a_different_router(dsm_model_config *c)
     c->router = DSM_ROUTER_GSHARD;
 }
 
+static void a_router_of_latents(dsm_model_config *c)
+{
+    *c = file_bench_config("deepseek_v2");
+    c->n_routed_experts = 4, c->num_experts_per_tok = 2;
+    c->router = DSM_ROUTER_EXPERT_CHOICE;
+}
+
 static void a_bias(dsm_model_config *c)
 {
     c->bias = DSM_BIAS_ADDITIVE;
@@ -347,6 +354,7 @@ static void refuses_what_gguf_cannot_say(void **state)
         const char *message;
     } cases[] = {
         {a_different_router, "a router other than softmax"},
+        {a_router_of_latents, "a router other than softmax and sigmoid"},
         {a_bias, "a selection bias"},
         {norms, "norm_topk_prob"},
         {scales, "routed_scaling_factor"},

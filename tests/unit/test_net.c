@@ -69,10 +69,11 @@ static void open_with(fixture *f, const dsm_model_config *c, int threads, const 
 
 static dsm_net_options options(bool training)
 {
-    return (dsm_net_options){.max_sequences = B,
-                             .seq_len = T,
-                             .training = training,
-                             .balance = {.expert = 0.01, .z = 0.001, .per_sequence = true}};
+    return (dsm_net_options){
+        .max_sequences = B,
+        .seq_len = T,
+        .training = training,
+        .balance = {.expert = 0.01, .z = 0.001, .distill = 0.5, .per_sequence = true}};
 }
 
 static void open_fixture(fixture *f, const dsm_model_config *c, int threads, bool training)
@@ -130,6 +131,8 @@ static dsm_model_config config_of(int router)
     c.num_experts_per_tok = dsm_router_picks(&c);
     if (router == DSM_ROUTER_SWITCH) c.jitter = 0.1, c.capacity_factor = 1;
     if (router == DSM_ROUTER_GSHARD) c.random_second = true;
+    if (router == DSM_ROUTER_EXPERT_CHOICE) c.chunk = 13, c.shuffle = true;
+    if (router == DSM_ROUTER_STABLE) c.distilled_width = 5;
     return c;
 }
 

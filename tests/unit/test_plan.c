@@ -221,6 +221,40 @@ static void nonsense_is_refused(void **state)
                  "num_experts_per_tok: found 65");
 }
 
+/* A distilled router is trained and counted; a token uses one row of its embedding. */
+static void distilled_routers_are_counted(void **state)
+{
+    (void)state;
+    dsm_plan with, without;
+    dsm_err err;
+    dsm_model_config c = published("switch-2b"); /* one expert per token */
+    const dsm_plan_options o = {2048, 1, false};
+    assert_ok(dsm_plan_make(&without, &c, &o, &err));
+    c.router = DSM_ROUTER_STABLE;
+    assert_ok(dsm_plan_make(&with, &c, &o, &err));
+    assert_int_equal(with.params - without.params, 9 * 50 * (8192 + 16));
+    assert_int_equal(with.active_params - without.active_params, 9 * 50 * (1 + 16));
+}
+
+/* Experts that choose pick as many tokens as tokens pick experts: the same arithmetic, and little
+ * more memory (a slot for each expert of a token). */
+static void expert_choice_costs_the_same(void **state)
+{
+    (void)state;
+    dsm_plan choice, softmax;
+    dsm_err err;
+    dsm_model_config c = published("deepseekmoe-2b");
+    const dsm_plan_options o = {2048, 1, false};
+    assert_ok(dsm_plan_make(&softmax, &c, &o, &err));
+    c.router = DSM_ROUTER_EXPERT_CHOICE;
+    assert_ok(dsm_plan_make(&choice, &c, &o, &err));
+    assert_int_equal(choice.params, softmax.params);
+    assert_int_equal(choice.active_params, softmax.active_params);
+    assert_true(choice.train_flops_causal == softmax.train_flops_causal);
+    int64_t more = choice.memory.train.with[0].total - softmax.memory.train.with[0].total;
+    assert_true(more > 0 && more < softmax.memory.train.with[0].total / 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +266,8 @@ int main(void)
         cmocka_unit_test(the_bill_is_what_training_takes),
         cmocka_unit_test(policies_save_memory),
         cmocka_unit_test(nonsense_is_refused),
+        cmocka_unit_test(distilled_routers_are_counted),
+        cmocka_unit_test(expert_choice_costs_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include "support/support.h"
 
 #include "core/rng.h"
+#include "model/balance.h"
 #include "model/params.h"
 
 #include <math.h>
@@ -316,6 +317,149 @@ static void hash_follows_its_table(void **state)
     routing_close(&g);
 }
 
+/* --- Expert Choice ------------------------------------------------------------------------ */
+
+enum { CHOSEN_T = 60, CHOSEN_E = 6, CHOSEN_K = 2 };
+
+static void open_choice(int64_t chunk, bool shuffle, unsigned seed)
+{
+    routing_open(&g, DSM_ROUTER_EXPERT_CHOICE, CHOSEN_T, 20, CHOSEN_E, CHOSEN_K, seed);
+    g.config.chunk = chunk, g.config.shuffle = shuffle;
+    g.mode = (dsm_route_mode){.seed = 3, .step = 7};
+    routing_run(&g);
+}
+
+static bool is_taken(int64_t t, int e)
+{
+    int32_t pick = g.pick[t * CHOSEN_E + e];
+    assert_true(pick == e || pick == DSM_NO_PICK);
+    assert_true(g.gate[t * CHOSEN_E + e] == (pick == e ? g.score[t * CHOSEN_E + e] : 0));
+    return pick == e;
+}
+
+/* Of n tokens in `order`, expert e takes n·K/E, and none that is left is better than one of them.
+ */
+static void check_chunk(const int32_t *order, int64_t n, int e)
+{
+    float worst_taken = 2, best_left = -1;
+    int64_t taken = 0;
+    for (int64_t j = 0; j < n; j++) {
+        float s = g.score[order[j] * CHOSEN_E + e];
+        if (is_taken(order[j], e))
+            taken++, worst_taken = fminf(worst_taken, s);
+        else
+            best_left = fmaxf(best_left, s);
+    }
+    assert_int_equal(taken, n * CHOSEN_K / CHOSEN_E);
+    assert_true(worst_taken >= best_left);
+}
+
+static void experts_take_the_best_of_each_chunk(void **state)
+{
+    (void)state;
+    /* chunk length asked for, and the number of chunks that come of 60 tokens, 20 a sequence */
+    static const int64_t cases[][2] = {{0, 3},    {20, 3}, {10, 6}, {40, 1},
+                                       {1000, 1}, {13, 4}, {1, 20}};
+    const dsm_rng rng = {3, DSM_STREAM_CHUNK, 7};
+    int32_t order[CHOSEN_T];
+    for (int i = 0; i < 14; i++) {
+        int64_t n = cases[i / 2][1];
+        open_choice(cases[i / 2][0], i % 2, 9);
+        for (uint64_t t = 0; t < CHOSEN_T; t++)
+            order[t] = (int32_t)(i % 2 ? dsm_rng_permute(&rng, t, CHOSEN_T) : t);
+        for (int64_t c = 0; c < n; c++)
+            for (int e = 0; e < CHOSEN_E; e++)
+                check_chunk(order + c * CHOSEN_T / n, (c + 1) * CHOSEN_T / n - c * CHOSEN_T / n, e);
+        routing_close(&g);
+    }
+}
+
+static void expert_choice_is_even_and_counts_what_was_taken(void **state)
+{
+    (void)state;
+    int64_t count[CHOSEN_E];
+    dsm_load load = {.E = CHOSEN_E, .count = count};
+    open_choice(10, true, 4);
+    dsm_load_clear(&load);
+    dsm_load_add(&load, &g.r);
+    assert_int_equal(load.picks, 6 * CHOSEN_E * 3); /* ⌊10·2/6⌋ of each chunk */
+    assert_int_equal(load.dropped, 0);
+    assert_true(dsm_load_max_vio(&load) == 0);
+    routing_close(&g);
+}
+
+/* Equal scores: the first of the chunk; nothing comparable: none, and it ends. */
+static void expert_choice_breaks_ties(void **state)
+{
+    (void)state;
+    open_choice(0, false, 1);
+    for (int damaged = 0; damaged < 2; damaged++) {
+        for (int i = 0; i < CHOSEN_T * CHOSEN_E; i++)
+            g.logit[i] = damaged ? NAN : 0;
+        routing_run(&g);
+        for (int t = 0; t < CHOSEN_T; t++)
+            for (int e = 0; e < CHOSEN_E; e++)
+                assert_int_equal(g.pick[t * CHOSEN_E + e],
+                                 !damaged && t % 20 < 6 ? e : DSM_NO_PICK);
+    }
+    routing_close(&g);
+}
+
+/* What a token gets depends on one that comes later: the leak. Without tokens to come it does not:
+ * each takes its own best. */
+static void expert_choice_looks_ahead_unless_told_not_to(void **state)
+{
+    (void)state;
+    int32_t before[CHOSEN_T * CHOSEN_E];
+    for (int causal = 0; causal < 2; causal++) {
+        open_choice(0, false, 5);
+        g.mode.causal = causal;
+        if (causal) g.r.K = CHOSEN_K;
+        assert_true(dsm_route_by_expert(&g.config, &g.mode) == !causal);
+        routing_run(&g);
+        memcpy(before, g.pick, sizeof before);
+        for (int e = 0; e < CHOSEN_E; e++)
+            g.logit[19 * CHOSEN_E + e] = e == 2 ? 30 : 0; /* the last token of the first sequence */
+        routing_run(&g);
+        int changed = memcmp(before, g.pick, sizeof *before * (size_t)(19 * g.r.K)) != 0;
+        assert_int_equal(changed, !causal);
+        routing_close(&g);
+    }
+    routing_open(&g, DSM_ROUTER_SOFTMAX, CHOSEN_T, 20, CHOSEN_E, CHOSEN_K, 5);
+    routing_run(&g);
+    assert_memory_equal(before, g.pick, sizeof *before * 19 * CHOSEN_K);
+    routing_close(&g);
+}
+
+/* --- StableMoE ------------------------------------------------------------------------------ */
+
+static void assert_picks_follow(const dsm_real *logit)
+{
+    for (int t = 0; t < 30; t++) {
+        for (int e = 0; e < 7; e++)
+            assert_true(logit[7 * t + g.pick[t]] >= logit[7 * t + e]);
+        double z = (double)g.logit[7 * t + g.pick[t]];
+        assert_true(fabs((double)g.gate[t] - 1 / (1 + exp(-z))) < 2e-7);
+    }
+}
+
+/* Only training's first stage looks at the stream. */
+static void stable_follows_the_router_of_its_stage(void **state)
+{
+    (void)state;
+    routing_open(&g, DSM_ROUTER_STABLE, 30, 30, 7, 1, 2);
+    g.mode.training = true;
+    routing_run(&g);
+    assert_picks_follow(g.logit);
+    g.mode.distilled = true;
+    routing_run(&g);
+    assert_picks_follow(g.distilled);
+    g.mode = (dsm_route_mode){0};
+    routing_run(&g);
+    assert_picks_follow(g.distilled);
+    routing_close(&g);
+}
+
 /* --- hash tables ------------------------------------------------------------------------- */
 
 static dsm_model *hash_model(dsm_hash_kind kind, int64_t V, int64_t E)
@@ -380,6 +524,11 @@ int main(void)
         cmocka_unit_test(gshard_renormalises),
         cmocka_unit_test(gshard_second_choice_is_random),
         cmocka_unit_test(hash_follows_its_table),
+        cmocka_unit_test(experts_take_the_best_of_each_chunk),
+        cmocka_unit_test(expert_choice_is_even_and_counts_what_was_taken),
+        cmocka_unit_test(expert_choice_breaks_ties),
+        cmocka_unit_test(expert_choice_looks_ahead_unless_told_not_to),
+        cmocka_unit_test(stable_follows_the_router_of_its_stage),
         cmocka_unit_test(balanced_tables_level_the_load),
         cmocka_unit_test(random_tables_differ_by_layer_and_use_all_experts),
     };

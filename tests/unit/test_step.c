@@ -55,10 +55,8 @@ typedef struct lab {
     int32_t tokens[N_SEQ * T], targets[N_SEQ * T];
 } lab;
 
-/* micro and the largest step decide where activations live. */
-static void lab_start_with(lab *b, double weight_decay, int64_t micro, int64_t sequences)
+static dsm_model_config lab_config(void)
 {
-    dsm_err err;
     dsm_model_config c;
     dsm_model_config_defaults(&c);
     strcpy(c.model_type, "deepseek");
@@ -73,16 +71,24 @@ static void lab_start_with(lab *b, double weight_decay, int64_t micro, int64_t s
     c.n_routed_experts = E;
     c.num_experts_per_tok = 2;
     c.first_k_dense_replace = 1;
+    return c;
+}
+
+/* micro and the largest step decide where activations live. */
+static void lab_start_model(lab *b, const dsm_model_config *c, double weight_decay, int64_t micro,
+                            int64_t sequences)
+{
+    dsm_err err;
     memset(&b->x, 0, sizeof b->x);
     dsm_kernels_init(&b->kernels, dsm_runtime_cpu_flags());
     assert_ok(dsm_exec_init(&b->x, &b->kernels, 2, &err));
-    assert_ok(dsm_model_create(&b->model, &c, DSM_MODEL_VALUES | DSM_MODEL_GRADS, &err));
+    assert_ok(dsm_model_create(&b->model, c, DSM_MODEL_VALUES | DSM_MODEL_GRADS, &err));
     dsm_model_init_random(b->model, &b->x, 1);
     const dsm_stepper_options o = {
         .seq_len = T,
         .micro = micro,
         .sequences = sequences,
-        .balance = {.expert = 0.01, .z = 0.001, .devices = 1, .per_sequence = true},
+        .balance = {.expert = 0.01, .z = 0.001, .distill = 1, .devices = 1, .per_sequence = true},
         .adamw =
             {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = weight_decay, .clip = 1},
         .seed = 1,
@@ -92,6 +98,12 @@ static void lab_start_with(lab *b, double weight_decay, int64_t micro, int64_t s
         b->tokens[i] = i * 7 % 50;
         b->targets[i] = (i * 7 + 11) % 50;
     }
+}
+
+static void lab_start_with(lab *b, double weight_decay, int64_t micro, int64_t sequences)
+{
+    dsm_model_config c = lab_config();
+    lab_start_model(b, &c, weight_decay, micro, sequences);
 }
 
 static void lab_start(lab *b, double weight_decay)
@@ -161,6 +173,37 @@ static void a_step_counts_what_it_did(void **state)
         assert_ok(step(&b, i, &s, &err));
     assert_true(s.loss < 0.5 * before); /* the same batch again and again */
     lab_stop(&b);
+}
+
+/* StableMoE: the distilled router moves in the first stage and not by a bit in the second, whether
+ * or not a step accumulates; everything else goes on. */
+static void the_distilled_router_freezes(void **state)
+{
+    (void)state;
+    for (int whole = 0; whole < 2; whole++) {
+        dsm_err err;
+        dsm_step s;
+        lab b;
+        dsm_model_config c = lab_config();
+        c.router = DSM_ROUTER_STABLE, c.num_experts_per_tok = 1, c.distilled_width = 6;
+        lab_start_model(&b, &c, 0.1, whole ? N_SEQ : MICRO, N_SEQ);
+        b.stepper.options.freeze = 2;
+        float *before = malloc((size_t)b.model->n_elements * sizeof *before);
+        for (int64_t n = 0; n < 4; n++) {
+            memcpy(before, b.model->values, (size_t)b.model->n_elements * sizeof *before);
+            assert_ok(step(&b, n, &s, &err));
+            assert_true((s.distill > 0) == (n < 2));
+            for (int64_t i = 0; i < b.model->n_params; i++) {
+                const dsm_param *p = &b.model->params[i];
+                bool same = memcmp(before + p->offset, b.model->values + p->offset,
+                                   sizeof *before * (size_t)(p->rows * p->cols)) == 0;
+                if (same != (p->distilled && n >= 2))
+                    fail_msg("step %d: %s %s", (int)n, p->name, same ? "rested" : "moved");
+            }
+        }
+        free(before);
+        lab_stop(&b);
+    }
 }
 
 /* Without gradients only decay moves a weight: w · (1 - lr · decay), and norms stay. */
@@ -280,6 +323,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_allocates_inside_a_step),
         cmocka_unit_test(a_step_counts_what_it_did),
+        cmocka_unit_test(the_distilled_router_freezes),
         cmocka_unit_test(only_matrices_decay),
         cmocka_unit_test(clipping_scales_only_what_is_too_long),
         cmocka_unit_test(what_is_not_finite_is_named),

@@ -373,20 +373,29 @@ static void threads_do_not_matter(void **state)
 
 /* Stop after 4 of 9 steps, or kill after the checkpoint of step 3 and lose a step; go on; compare.
  */
-static void resume_is_exact(const char *name, int picks, const char *config_extra, double bias_rate,
-                            int dtype)
+typedef struct resume_case {
+    const char *name;
+    int picks;
+    const char *config; /* more keys */
+    double bias_rate;
+    int bias_rule, dtype;
+} resume_case;
+
+static void resume_is_exact(resume_case it)
 {
     dsm_err err;
     watch w = {0};
     dsm_train_result straight, resumed;
     char config[64], a[64], b[64];
-    snprintf(config, sizeof config, "%s.json", name);
-    snprintf(a, sizeof a, "%s-straight", name);
-    snprintf(b, sizeof b, "%s-resumed", name);
-    make_config(config, picks, config_extra);
+    snprintf(config, sizeof config, "%s.json", it.name);
+    snprintf(a, sizeof a, "%s-straight", it.name);
+    snprintf(b, sizeof b, "%s-resumed", it.name);
+    make_config(config, it.picks, it.config);
     dsm_recipe r = recipe(config, a, 9);
-    r.balance.bias_rate = bias_rate;
-    r.checkpoint.dtype = dtype;
+    r.balance.bias_rate = it.bias_rate;
+    r.balance.bias_rule = it.bias_rule;
+    r.balance.stable.until = 0.67; /* stage two begins at step 6, after the stop */
+    r.checkpoint.dtype = it.dtype;
     r.eval.every = 2;
     assert_ok(start(&r, 1, &w, &straight, &err));
 
@@ -405,34 +414,117 @@ static void resume_is_exact(const char *name, int picks, const char *config_extr
 static void resume_softmax(void **state)
 {
     (void)state;
-    resume_is_exact("exact", 2, "", 0, DSM_SAVE_F32);
+    resume_is_exact((resume_case){"exact", 2, "", 0, 0, DSM_SAVE_F32});
 }
 
 static void resume_bf16_checkpoint(void **state)
 {
     (void)state;
-    resume_is_exact("bf16", 2, "", 0, DSM_SAVE_BF16);
+    resume_is_exact((resume_case){"bf16", 2, "", 0, 0, DSM_SAVE_BF16});
 }
+
+#define LOSS_FREE(router, bias)                                                                    \
+    ", \"dsmoe\": {\"router\": \"" router "\", \"selection_bias\": \"" bias "\"}"
+#define SIGMOID ", \"scoring_func\": \"sigmoid\""
+
+/* Every variant of Loss-Free Balancing. */
+static const resume_case loss_free[] = {
+    {"sigmoid-sign", 2, SIGMOID LOSS_FREE("sigmoid", "additive"), 1e-2, DSM_BIAS_SIGN,
+     DSM_SAVE_F16},
+    {"sigmoid-proportional", 2, SIGMOID LOSS_FREE("sigmoid", "additive"), 1e-2,
+     DSM_BIAS_PROPORTIONAL, DSM_SAVE_F32},
+    {"sigmoid-multiplicative", 2, SIGMOID LOSS_FREE("sigmoid", "multiplicative"), 1e-2,
+     DSM_BIAS_SIGN, DSM_SAVE_F32},
+    {"softmax-sign", 2, LOSS_FREE("softmax", "additive"), 3e-3, DSM_BIAS_SIGN, DSM_SAVE_F32},
+    {"softmax-proportional", 2, LOSS_FREE("softmax", "additive"), 3e-3, DSM_BIAS_PROPORTIONAL,
+     DSM_SAVE_BF16},
+    {"softmax-multiplicative", 2, LOSS_FREE("softmax", "multiplicative"), 1e-2,
+     DSM_BIAS_PROPORTIONAL, DSM_SAVE_F32},
+};
+enum { N_LOSS_FREE = sizeof loss_free / sizeof *loss_free };
 
 static void resume_loss_free(void **state)
 {
     (void)state;
-    resume_is_exact("lossfree", 2,
-                    ", \"dsmoe\": {\"router\": \"sigmoid\", \"selection_bias\": \"additive\"}",
-                    1e-2, DSM_SAVE_F16);
+    for (int i = 0; i < N_LOSS_FREE; i++)
+        resume_is_exact(loss_free[i]);
 }
 
-static void resume_random_routers(void **state)
+static void resume_other_routers(void **state)
 {
     (void)state;
-    resume_is_exact("gshard", 2,
-                    ", \"dsmoe\": {\"router\": \"gshard\", \"random_second\": true, "
-                    "\"capacity_factor\": 1.25}",
-                    0, DSM_SAVE_F32);
-    resume_is_exact("switch", 1, ", \"dsmoe\": {\"router\": \"switch\", \"jitter\": 0.01}", 0,
-                    DSM_SAVE_F32);
-    resume_is_exact("hash", 1, ", \"dsmoe\": {\"router\": \"hash\", \"hash\": \"balanced\"}", 0,
-                    DSM_SAVE_F32);
+    const resume_case cases[] = {
+        {"gshard", 2,
+         ", \"dsmoe\": {\"router\": \"gshard\", \"random_second\": true, "
+         "\"capacity_factor\": 1.25}",
+         0, 0, DSM_SAVE_F32},
+        {"switch", 1, ", \"dsmoe\": {\"router\": \"switch\", \"jitter\": 0.01}", 0, 0,
+         DSM_SAVE_F32},
+        {"hash", 1, ", \"dsmoe\": {\"router\": \"hash\", \"hash\": \"balanced\"}", 0, 0,
+         DSM_SAVE_F32},
+        {"choice", 2,
+         ", \"dsmoe\": {\"router\": \"expert_choice\", \"chunk\": 16, \"shuffle\": true}", 0, 0,
+         DSM_SAVE_F32},
+        {"stable", 1, ", \"dsmoe\": {\"router\": \"stable\", \"distilled_width\": 10}", 0, 0,
+         DSM_SAVE_BF16},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        resume_is_exact(cases[i]);
+}
+
+/* Mean of max_vio over the last steps of a run without balance losses. */
+static double imbalance(const resume_case *it, double bias_rate)
+{
+    enum { STEPS = 60, LAST = 20 };
+    dsm_err err;
+    watch w = {0};
+    dsm_train_result result;
+    char config[64], run[64];
+    double sum = 0;
+    snprintf(config, sizeof config, "%s.json", it->name);
+    snprintf(run, sizeof run, "%s-levels-%d", it->name, bias_rate > 0);
+    make_config(config, it->picks, it->config);
+    dsm_recipe r = recipe(config, run, STEPS);
+    r.balance.expert = 0;
+    r.balance.bias_rate = bias_rate;
+    r.balance.bias_rule = it->bias_rule;
+    assert_ok(start(&r, 2, &w, &result, &err));
+    if (!(w.last_loss < w.first_loss - 2)) fail_msg("%s: loss %g", it->name, w.last_loss);
+    for (int64_t s = STEPS - LAST + 1; s <= STEPS; s++)
+        sum += stored(r.run, s, "max_vio") / LAST;
+    return sum;
+}
+
+/* Each variant learns, and evens the load that nothing else evens. */
+static void loss_free_variants_level_the_load(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_LOSS_FREE; i++) {
+        double without = imbalance(&loss_free[i], 0);
+        double with = imbalance(&loss_free[i], 3 * loss_free[i].bias_rate);
+        printf("%s: MaxVio %.3f, steered %.3f\n", loss_free[i].name, without, with);
+        if (!(with < 0.75 * without))
+            fail_msg("%s: MaxVio %g with the bias, %g without", loss_free[i].name, with, without);
+    }
+}
+
+/* StableMoE: the distilled router learns what the first stage picks, then rests. */
+static void stable_distils_its_routing(void **state)
+{
+    (void)state;
+    dsm_err err;
+    watch w = {0};
+    dsm_train_result result;
+    make_config("stable.json", 1, ", \"dsmoe\": {\"router\": \"stable\"}");
+    dsm_recipe r = recipe("stable.json", "distils", 80);
+    r.balance.expert = 0.3;
+    r.balance.stable.until = 0.75;
+    assert_ok(start(&r, 2, &w, &result, &err));
+    if (!(w.last_loss < w.first_loss - 2)) fail_msg("loss %g", w.last_loss);
+    assert_true(fabs(stored(r.run, 1, "distill") - log(8.0)) < 0.05); /* knows nothing yet */
+    double learned = stored(r.run, 60, "distill");
+    if (!(learned < 0.9 * log(8.0))) fail_msg("distillation loss %g", learned);
+    assert_true(stored(r.run, 61, "distill") == 0);
 }
 
 static void more_steps_can_be_added(void **state)
@@ -655,7 +747,9 @@ int main(void)
         cmocka_unit_test(resume_softmax),
         cmocka_unit_test(resume_bf16_checkpoint),
         cmocka_unit_test(resume_loss_free),
-        cmocka_unit_test(resume_random_routers),
+        cmocka_unit_test(resume_other_routers),
+        cmocka_unit_test(loss_free_variants_level_the_load),
+        cmocka_unit_test(stable_distils_its_routing),
         cmocka_unit_test(more_steps_can_be_added),
         cmocka_unit_test(death_before_a_checkpoint),
         cmocka_unit_test(bias_moves_by_its_rate),

@@ -123,12 +123,18 @@ class DeepseekGate(nn.Module):
             self.register_buffer("hash_table", table)
             return
         self.weight = nn.Parameter(torch.zeros(config.n_routed_experts, config.hidden_size))
+        if self.router == "stable":
+            width = own.get("distilled_width", 50)
+            self.distilled_embedding = nn.Embedding(config.vocab_size, width)
+            self.distilled_centroids = nn.Linear(width, config.n_routed_experts, bias=False)
         if self.bias_kind != "none":
             start = 1.0 if self.bias_kind == "multiplicative" else 0.0
             bias = torch.full((config.n_routed_experts,), start)
             self.register_buffer("e_score_correction_bias", bias)
 
-    def choose(self, score):
+    def choose(self, score, ids):
+        if self.router == "stable":
+            return self.distilled_centroids(self.distilled_embedding(ids.flatten())).float()
         if self.bias_kind == "none":
             return score
         bias = self.e_score_correction_bias.float()
@@ -145,8 +151,9 @@ class DeepseekGate(nn.Module):
             pick = self.hash_table[ids.flatten()].long()[:, None]
             return pick, torch.ones(pick.shape, device=x.device)
         logits = F.linear(x.float(), self.weight.float())                   # (B·T, E)
-        score = logits.sigmoid() if self.router == "sigmoid" else logits.softmax(-1)
-        pick = self.choose(score).topk(self.config.num_experts_per_tok, -1).indices
+        independent = self.router in ("sigmoid", "stable")
+        score = logits.sigmoid() if independent else logits.softmax(-1)
+        pick = self.choose(score, ids).topk(self.config.num_experts_per_tok, -1).indices
         gate = score.gather(-1, pick)
         if self.is_normalised():
             gate = gate / (gate.sum(-1, keepdim=True) + 1e-20)
