@@ -126,9 +126,9 @@ static void project(const dsm_ctx *c, const dsm_attn_params *p, const places *at
     if (is_merged(c, p)) {
         dsm_linear_forward(c, &p->gqa.qkv, at->q, at->q_rs, false, x, c->R);
     } else {
-        const dsm_map maps[] = {{&p->gqa.q, at->q, at->q_rs},
-                                {&p->gqa.k, at->k, at->kv_rs},
-                                {&p->gqa.v, at->v, at->kv_rs}};
+        const dsm_linear_map maps[] = {{&p->gqa.q, at->q, at->q_rs},
+                                       {&p->gqa.k, at->k, at->kv_rs},
+                                       {&p->gqa.v, at->v, at->kv_rs}};
         dsm_linear_forward_all(c, maps, 3, x, c->R);
     }
     dsm_bias_forward(c, &p->gqa.bq, at->q, at->q_rs, c->R);

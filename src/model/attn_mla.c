@@ -241,10 +241,10 @@ static void project_inputs(const dsm_ctx *c, const dsm_mla_params *p, const mla_
                            const dsm_real *x)
 {
     const int64_t rs = low_width(c->config), lq = c->config->q_lora_rank;
-    const dsm_map low = {p->a.w.rows > 0 ? &p->a : &p->kv_a,
-                         p->a.w.rows > 0 ? act->low : act->low + lq, rs};
-    const dsm_map queries = {&p->q, act->q, dsm_model_config_q_width(c->config)};
-    const dsm_map maps[] = {low, lq > 0 ? (dsm_map){&p->q_a, act->low, rs} : queries};
+    const dsm_linear_map low = {p->a.w.rows > 0 ? &p->a : &p->kv_a,
+                                p->a.w.rows > 0 ? act->low : act->low + lq, rs};
+    const dsm_linear_map queries = {&p->q, act->q, dsm_model_config_q_width(c->config)};
+    const dsm_linear_map maps[] = {low, lq > 0 ? (dsm_linear_map){&p->q_a, act->low, rs} : queries};
     dsm_linear_forward_all(c, maps, lq > 0 && p->a.w.rows > 0 ? 1 : 2, x, c->R);
     dsm_bias_forward(c, &p->bq_a, act->low, rs, c->R);
     dsm_bias_forward(c, &p->bkv_a, act->low + lq, rs, c->R);

@@ -88,7 +88,7 @@ void dsm_linear_forward(const dsm_ctx *c, const dsm_weight *w, dsm_real *y, int6
     c->k->linear(c->exec, &op);
 }
 
-void dsm_linear_forward_all(const dsm_ctx *c, const dsm_map *map, int n, const dsm_real *x,
+void dsm_linear_forward_all(const dsm_ctx *c, const dsm_linear_map *map, int n, const dsm_real *x,
                             int64_t rows)
 {
     const int32_t begin[2] = {0, (int32_t)rows};

@@ -63,12 +63,12 @@ void dsm_linear_forward(const dsm_ctx *c, const dsm_weight *w, dsm_real *y, int6
 /* Forward of up to DSM_MAPS maps of the same rows of x in one call: decoding reads all their
  * weights in one loop. */
 enum { DSM_MAPS = 3 };
-typedef struct dsm_map {
+typedef struct dsm_linear_map {
     const dsm_weight *w;
     dsm_real *y;
     int64_t y_rs;
-} dsm_map;
-void dsm_linear_forward_all(const dsm_ctx *c, const dsm_map *map, int n, const dsm_real *x,
+} dsm_linear_map;
+void dsm_linear_forward_all(const dsm_ctx *c, const dsm_linear_map *map, int n, const dsm_real *x,
                             int64_t rows);
 void dsm_linear_backward(const dsm_ctx *c, const dsm_weight *w, dsm_real *dx, bool accumulate,
                          const dsm_real *dy, int64_t y_rs, const dsm_real *x, int64_t rows);
