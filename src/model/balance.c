@@ -324,14 +324,25 @@ static double entropy_of(const dsm_route *r, int64_t t, int64_t top)
     return -log((double)s[top]) - sum;
 }
 
+static int64_t top_of(const dsm_route *r, int64_t t)
+{
+    const dsm_real *s = r->score + t * r->E;
+    int64_t top = 0;
+    for (int64_t e = 1; e < r->E; e++)
+        if (s[e] > s[top]) top = e;
+    return top;
+}
+
+double dsm_route_entropy(const dsm_route *r, int64_t t)
+{
+    return r->config->router == DSM_ROUTER_HASH ? 0 : entropy_of(r, t, top_of(r, t));
+}
+
 static void add_scores(dsm_load *l, const dsm_route *r)
 {
     for (int64_t t = 0; t < r->T; t++) {
-        const dsm_real *s = r->score + t * r->E;
-        int64_t top = 0;
-        for (int64_t e = 1; e < r->E; e++)
-            if (s[e] > s[top]) top = e;
-        l->score_max += (double)s[top];
+        int64_t top = top_of(r, t);
+        l->score_max += (double)r->score[t * r->E + top];
         l->entropy += entropy_of(r, t, top);
     }
 }

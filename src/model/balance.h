@@ -70,6 +70,7 @@ typedef struct dsm_load {
 
 void dsm_load_clear(dsm_load *l);
 void dsm_load_add(dsm_load *l, const dsm_route *r); /* counts picks and entropy of one routing */
+double dsm_route_entropy(const dsm_route *r, int64_t t); /* of token t's scores; 0 without scores */
 void dsm_load_merge(dsm_load *into, const dsm_load *from);
 /* (max count - mean) / mean of Loss-Free Balancing; 0 when nothing was routed. */
 double dsm_load_max_vio(const dsm_load *l);

@@ -17,8 +17,7 @@ static int64_t largest(const dsm_shape *g, bool plain, bool routed)
         bool is_moe = dsm_model_config_is_moe(c, l);
         int64_t width = is_moe ? c->n_shared_experts * F : c->intermediate_size;
         if (plain) size = larger(size, g->R * width);
-        if (routed && is_moe && c->n_routed_experts > 0)
-            size = larger(size, dsm_router_pairs(c, g->R) * F);
+        if (routed && is_moe && g->K > 0) size = larger(size, dsm_router_pairs(c, g->K, g->R) * F);
     }
     return size;
 }

@@ -41,6 +41,7 @@ typedef struct dsm_ctx {
     bool first_gradients; /* the layers' matrices have no gradients yet: = instead of += */
     int layer;
     dsm_stopwatch *watch;
+    const dsm_observer *observer; /* NULL: nobody */
     dsm_probe *probe; /* NULL: no checks */
 } dsm_ctx;
 

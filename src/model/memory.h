@@ -27,6 +27,7 @@ typedef struct dsm_shape {
     const dsm_model_config *config;
     const dsm_balance *balance;
     int64_t n_seq, R; /* sequences and rows of a micro-batch */
+    int64_t K;        /* picks per token, at most; 0 when nothing is routed */
     bool training;
     dsm_keep keep;
 } dsm_shape;

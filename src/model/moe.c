@@ -11,12 +11,12 @@ static int64_t shared_width(const dsm_model_config *c)
 
 static int64_t slots(const dsm_shape *g)
 {
-    return g->config->n_routed_experts > 0 ? g->R * dsm_router_slots(g->config) : 0;
+    return g->R * dsm_router_slots(g->config, g->K);
 }
 
 static int64_t pairs(const dsm_shape *g)
 {
-    return g->config->n_routed_experts > 0 ? dsm_router_pairs(g->config, g->R) : 0;
+    return dsm_router_pairs(g->config, g->K, g->R);
 }
 
 static void carve_routing(dsm_moe_act *s, dsm_arena *a, const dsm_shape *g)
@@ -95,7 +95,7 @@ static void describe_route(const dsm_ctx *c, const dsm_moe_params *p, dsm_moe_ac
     r->layer = c->layer;
     r->T = c->R;
     r->E = c->config->n_routed_experts;
-    r->active = c->mode->active > 0 ? c->mode->active : dsm_router_picks(c->config);
+    r->active = dsm_route_picks(c->mode, c->config);
     r->K = dsm_route_by_expert(c->config, c->mode) ? r->E : r->active;
     r->seq_len = c->T;
     r->tokens = c->tokens;
@@ -152,7 +152,7 @@ void dsm_moe_forward(const dsm_ctx *c, const dsm_moe_params *p, dsm_moe_act *s,
 {
     const int32_t all[2] = {0, (int32_t)c->R};
     const dsm_rows rows = {.n_groups = 1, .begin = all};
-    const bool has_shared = p->shared.n_groups > 0;
+    const bool has_shared = p->shared.n_groups > 0 && !c->mode->drop_shared;
     const bool together =
         has_shared && p->experts.n_groups > 0 && c->R <= DSM_MOE_FEW && s->beside.gu;
     const dsm_ffn shared = {&p->shared, together ? &s->beside : &s->shared, &rows, y, true};
@@ -162,6 +162,7 @@ void dsm_moe_forward(const dsm_ctx *c, const dsm_moe_params *p, dsm_moe_act *s,
     }
     if (p->experts.n_groups == 0) return;
     route(c, p, s, w, x);
+    if (c->observer) c->observer->moe(c->observer->arg, c, p, &s->route, x);
     experts_forward(c, p, s, w, together ? &shared : NULL, y, x);
 }
 

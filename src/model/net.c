@@ -48,6 +48,7 @@ struct dsm_net {
     dsm_route_mode mode; /* of the last call */
     int64_t n_seq;       /* of the last micro-batch; 0: none */
     dsm_stopwatch watch;
+    const dsm_observer *observer;
 };
 
 /* --- memory ------------------------------------------------------------------------------ */
@@ -57,10 +58,11 @@ static int64_t rows_of(const dsm_net_options *o)
     return o->max_sequences * o->seq_len;
 }
 
-/* Rows of the experts' buffers. */
-static int64_t pairs_of(const dsm_model_config *c, int64_t R)
+/* Picks per token that there is memory for. */
+static int64_t picks_of(const dsm_model_config *c, const dsm_net_options *o)
 {
-    return c->n_routed_experts > 0 ? dsm_router_pairs(c, R) : R;
+    if (c->n_routed_experts == 0) return 0;
+    return o->max_active > 0 ? o->max_active : dsm_router_picks(c);
 }
 
 /* Carve one layer where it fits: in the memory of gradients, or in `own`. */
@@ -92,8 +94,13 @@ static void lay_out(dsm_net *n, dsm_arena *a, dsm_arena *s)
     const dsm_model_config *c = &n->model->config;
     int64_t R = rows_of(&n->options), size = R * c->hidden_size;
     const dsm_net_options *o = &n->options;
-    const dsm_shape g = {c, &o->balance, o->max_sequences,
-                         R, o->training, dsm_keep_of(o->training, o->recompute)};
+    const dsm_shape g = {c,
+                         &o->balance,
+                         o->max_sequences,
+                         R,
+                         picks_of(c, o),
+                         o->training,
+                         dsm_keep_of(o->training, o->recompute)};
     n->block = dsm_block_carve_scratch(s, &g);
     lay_out_layers(n, a, &g);
     n->last_norm = dsm_take_reals(a, size);
@@ -128,7 +135,8 @@ static dsm_status check_options(const dsm_model *m, const dsm_net_options *o, ds
         return dsm_fail(err, DSM_ERANGE,
                         "batch: found %lld sequences of %lld tokens, expected >= 1",
                         (long long)o->max_sequences, (long long)o->seq_len);
-    if (pairs_of(&m->config, 1) > INT32_MAX / o->seq_len / o->max_sequences)
+    int64_t slots = dsm_router_slots(&m->config, picks_of(&m->config, o));
+    if ((slots > 1 ? slots : 1) > INT32_MAX / o->seq_len / o->max_sequences)
         return dsm_fail(err, DSM_ERANGE,
                         "batch: found %lld sequences of %lld tokens, expected fewer than 2^31 "
                         "(token, expert) rows",
@@ -212,6 +220,7 @@ static dsm_ctx context(dsm_net *n, const int32_t *tokens, int64_t n_seq, int64_t
                      .rope = n->rope,
                      .ones = n->ones,
                      .layer = -1,
+                     .observer = n->observer,
                      .watch = &n->watch};
 }
 
@@ -321,9 +330,11 @@ static dsm_status check_step(const dsm_net *n, const int32_t *tokens, const int3
     if (mode->training && !(weight > 0))
         return dsm_fail(err, DSM_ERANGE, "batch weight: found %g, expected a number above 0",
                         weight);
-    if (mode->active < 0 || mode->active > c->num_experts_per_tok)
-        return dsm_fail(err, DSM_ERANGE, "active experts: found %lld, expected 0 to %lld",
-                        (long long)mode->active, (long long)c->num_experts_per_tok);
+    DSM_TRY(dsm_route_mode_check(mode, c, err));
+    if (mode->active > picks_of(c, &n->options))
+        return dsm_fail(err, DSM_ERANGE,
+                        "active experts: found %lld, the network was opened for at most %lld",
+                        (long long)mode->active, (long long)picks_of(c, &n->options));
     DSM_TRY(check_ids("token", tokens, R, 0, c->vocab_size, err));
     return check_ids("target", targets, R, -1, c->vocab_size, err);
 }
@@ -475,6 +486,11 @@ int64_t dsm_net_routing(const dsm_net *n, int64_t layer, const int32_t **pick,
     *gate = r->gate;
     *K = r->K;
     return r->T;
+}
+
+void dsm_net_observe(dsm_net *n, const dsm_observer *o)
+{
+    n->observer = o;
 }
 
 const dsm_real *dsm_net_hidden(const dsm_net *n)

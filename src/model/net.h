@@ -12,10 +12,12 @@
 #include "model/params.h"
 
 typedef struct dsm_net dsm_net;
+struct dsm_ctx; /* ctx.h */
 
 typedef struct dsm_net_options {
     int64_t max_sequences; /* sequences of a micro-batch */
     int64_t seq_len;       /* T of a training or evaluation sequence; of one prefill chunk */
+    int64_t max_active;    /* picks per token that a mode may ask for; 0: those of the model */
     bool training;         /* keep what backward needs */
     dsm_balance balance;
     dsm_recompute recompute; /* what backward computes again; the same bits */
@@ -81,6 +83,16 @@ dsm_status dsm_net_feed(dsm_net *n, dsm_cache *c, const int32_t *tokens, int64_t
  * For analysis and --show-experts. */
 int64_t dsm_net_routing(const dsm_net *n, int64_t layer, const int32_t **pick,
                         const dsm_real **gate, int64_t *K);
+
+/* Who is told what an MoE layer is about to do: its input x (R, D) and its routing r of R rows,
+ * with scores; p are its experts. Called by every forward, layer after layer, on the calling
+ * thread. */
+typedef struct dsm_observer {
+    void (*moe)(void *arg, const struct dsm_ctx *c, const dsm_moe_params *p, const dsm_route *r,
+                const dsm_real *x);
+    void *arg;
+} dsm_observer;
+void dsm_net_observe(dsm_net *n, const dsm_observer *o); /* borrowed; NULL: nobody */
 
 /* The final normed stream of the last call (rows, D), which the head makes logits of; borrowed. */
 const dsm_real *dsm_net_hidden(const dsm_net *n);

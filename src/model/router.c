@@ -175,6 +175,20 @@ static int64_t rank_of(const dsm_real *score, int64_t n, int64_t g)
     return before;
 }
 
+/* Disable the n most probable experts of a token, ties to the lower expert. */
+static void mask_token(const dsm_route *r, void *arg, int64_t t)
+{
+    int64_t n = *(const int64_t *)arg;
+    const dsm_real *z = r->logit + t * r->E; /* in the order of the scores */
+    dsm_real *out = r->work + t * r->E;
+    for (; n > 0; n--) {
+        int64_t best = -1;
+        for (int64_t e = 0; e < r->E; e++)
+            if (!isinf(out[e]) && (best < 0 || z[e] > z[best])) best = e;
+        if (best >= 0) out[best] = -INFINITY;
+    }
+}
+
 /* Exclude every expert outside the topk_group best groups. */
 static void limit_token(const dsm_route *r, void *arg, int64_t t)
 {
@@ -191,37 +205,68 @@ static void limit_token(const dsm_route *r, void *arg, int64_t t)
     }
 }
 
-/* Disable the n best experts of a token, ties to the lower expert. */
-static void mask_token(const dsm_route *r, void *arg, int64_t t)
-{
-    int64_t n = *(const int64_t *)arg;
-    dsm_real *out = r->work + t * r->E;
-    for (; n > 0; n--) {
-        int64_t best = 0;
-        for (int64_t e = 1; e < r->E; e++)
-            if (out[e] > out[best]) best = e;
-        out[best] = -INFINITY;
-    }
-}
-
-/* How many experts mask_top disables: at least K of those that groups allow remain. */
-static int64_t masked_experts(const dsm_route *r)
-{
-    const dsm_model_config *c = r->config;
-    int64_t allowed = limits_groups(c) ? r->E / c->n_group * c->topk_group : r->E;
-    int64_t n = (int64_t)lround(r->mode->mask_top * (double)r->E);
-    return n < allowed - r->K ? n : allowed - r->K;
-}
-
 void dsm_route_select(const dsm_exec *x, const dsm_route *r)
 {
     bool limited = limits_groups(r->config);
-    int64_t masked = masked_experts(r);
-    bool plain = !r->bias && !limited && masked <= 0;
+    int64_t masked = dsm_route_masked(r->mode, r->config);
+    bool plain = !r->bias && !limited && masked == 0;
     if (!plain) dsm_route_tokens(x, r, steer_token, NULL);
-    if (limited) dsm_route_tokens(x, r, limit_token, NULL);
     if (masked > 0) dsm_route_tokens(x, r, mask_token, &masked);
+    if (limited) dsm_route_tokens(x, r, limit_token, NULL);
     x->kernels->topk(x, r->pick, plain ? r->logit : r->work, r->T, r->E, r->K);
+}
+
+/* --- what an analysis changes ---------------------------------------------------------------- */
+
+int64_t dsm_route_picks(const dsm_route_mode *mode, const dsm_model_config *c)
+{
+    return mode->active > 0 ? mode->active : dsm_router_picks(c);
+}
+
+int64_t dsm_route_masked(const dsm_route_mode *mode, const dsm_model_config *c)
+{
+    return (int64_t)lround(mode->mask_top * (double)c->n_routed_experts);
+}
+
+static dsm_status check_kind(const dsm_route_mode *mode, const dsm_model_config *c, dsm_err *err)
+{
+    if (mode->training)
+        return dsm_fail(err, DSM_EUSAGE, "routing: changed for an analysis and for training");
+    if (c->n_routed_experts == 0)
+        return dsm_fail(err, DSM_EUSAGE,
+                        "the model is dense: no routed experts to mask or to choose, no shared "
+                        "experts to drop");
+    if (mode->drop_shared && c->n_shared_experts == 0)
+        return dsm_fail(err, DSM_EUSAGE, "the model has no shared experts to drop");
+    const dsm_router *r = dsm_router_of(c->router);
+    if ((mode->active > 0 || mode->mask_top > 0) && !r->ranks)
+        return dsm_fail(err, DSM_EUSAGE,
+                        "router %s: a token has no ranking of experts that could be masked or "
+                        "chosen from",
+                        r->name);
+    return DSM_OK;
+}
+
+dsm_status dsm_route_mode_check(const dsm_route_mode *mode, const dsm_model_config *c, dsm_err *err)
+{
+    if (mode->active == 0 && mode->mask_top == 0 && !mode->drop_shared) return DSM_OK;
+    DSM_TRY(check_kind(mode, c, err));
+    int64_t E = c->n_routed_experts, K = dsm_route_picks(mode, c);
+    int64_t allowed = limits_groups(c) ? E / c->n_group * c->topk_group : E;
+    if (mode->active < 0 || mode->active > allowed)
+        return dsm_fail(err, DSM_ERANGE, "active experts: found %lld, expected 1 to %lld%s",
+                        (long long)mode->active, (long long)allowed,
+                        allowed < E ? ", those of a token's groups" : "");
+    if (!(mode->mask_top >= 0 && mode->mask_top < 1))
+        return dsm_fail(err, DSM_ERANGE, "masked share: found %g, expected 0 to less than 1",
+                        mode->mask_top);
+    int64_t left = allowed - dsm_route_masked(mode, c);
+    if (left >= K) return DSM_OK;
+    return dsm_fail(err, DSM_ERANGE,
+                    "masked share: %g of %lld experts leaves %lld%s, expected at least the %lld "
+                    "that a token picks",
+                    mode->mask_top, (long long)E, (long long)(left > 0 ? left : 0),
+                    allowed < E ? " in a token's groups" : "", (long long)K);
 }
 
 /* --- gates ------------------------------------------------------------------------------- */

@@ -27,8 +27,10 @@ typedef struct dsm_route_mode {
     uint64_t seed;
     uint32_t step;
     int64_t first_token; /* position of row 0 within the global batch */
-    int64_t active;      /* picks per token instead of K, at most K (analysis); 0: K */
-    double mask_top;     /* share of the highest-scored routed experts disabled (analysis); 0 */
+    /* What an analysis changes, never in training: */
+    int64_t active;   /* picks per token instead of K; 0: K */
+    double mask_top;  /* no token may pick these: of all routed experts the share most probable */
+    bool drop_shared; /* without the shared experts */
 } dsm_route_mode;
 
 typedef struct dsm_route {
@@ -55,6 +57,7 @@ typedef struct dsm_router {
     bool has_weight;  /* needs logits and makes scores */
     bool sigmoid;     /* scores are independent of each other: they do not sum to one */
     bool by_expert;   /* experts choose tokens */
+    bool ranks;       /* a token picks the K best by score: an analysis may change K and mask */
     int64_t picks;    /* K that the kind fixes; 0: num_experts_per_tok */
     void (*forward)(const dsm_exec *x, const dsm_route *r);
     /* dlogit (T, E) += from dgate (T, K) of the combination and dscore (T, E) of the balance
@@ -70,15 +73,25 @@ enum { DSM_N_ROUTERS = DSM_ROUTER_STABLE + 1, DSM_MAX_GROUPS = 256 /* n_group */
  * num_experts_per_tok; where experts choose, that is the average). */
 int64_t dsm_router_picks(const dsm_model_config *c);
 
-/* What memory is carved for: K of a routing, and the most (token, expert) pairs of T tokens. */
-int64_t dsm_router_slots(const dsm_model_config *c);
-int64_t dsm_router_pairs(const dsm_model_config *c, int64_t T);
+/* What memory is carved for where a token has K experts: choices of a token, and the most (token,
+ * expert) pairs of T tokens. */
+int64_t dsm_router_slots(const dsm_model_config *c, int64_t K);
+int64_t dsm_router_pairs(const dsm_model_config *c, int64_t K, int64_t T);
 
 /* Do experts choose in this run? Where the future is not known, or experts are masked token by
  * token, Expert Choice picks the best of each token instead. */
 bool dsm_route_by_expert(const dsm_model_config *c, const dsm_route_mode *mode);
 
 #define DSM_NO_PICK INT32_MIN /* a slot without an expert: counted nowhere */
+
+/* What mode makes of a model: K of its routings, and how many experts mask_top disables. */
+int64_t dsm_route_picks(const dsm_route_mode *mode, const dsm_model_config *c);
+int64_t dsm_route_masked(const dsm_route_mode *mode, const dsm_model_config *c);
+
+/* Can a model be routed so? DSM_EUSAGE where its router knows no such thing, DSM_ERANGE for numbers
+ * that leave a token fewer experts than it picks. */
+dsm_status dsm_route_mode_check(const dsm_route_mode *mode, const dsm_model_config *c,
+                                dsm_err *err);
 
 /* The expert of a pick other than DSM_NO_PICK, whether it was taken or not. */
 static inline int32_t dsm_pick_expert(int32_t pick)

@@ -6,22 +6,23 @@
  * sequence places all first choices before the second ones. Gates are not renormalised after a
  * drop. */
 #include "core/rng.h"
-#include "kernels/kernels.h"
 #include "model/router_parts.h"
 
-/* Σ of the two scores that gates are divided by: 1 when they are not. */
+/* Σ of the picked scores that gates are divided by: 1 when they are not. */
 static dsm_real divisor(const dsm_route *r, int64_t t)
 {
     if (!r->config->renormalize) return 1;
-    const dsm_real *s = r->score + t * r->E;
-    return s[dsm_pick_expert(r->pick[2 * t])] + s[dsm_pick_expert(r->pick[2 * t + 1])];
+    dsm_real sum = 0;
+    for (int64_t i = t * r->K; i < (t + 1) * r->K; i++)
+        sum += r->score[t * r->E + dsm_pick_expert(r->pick[i])];
+    return sum;
 }
 
 static void gate_token(const dsm_route *r, void *arg, int64_t t)
 {
     (void)arg;
     dsm_real sum = divisor(r, t);
-    for (int64_t i = 2 * t; i < 2 * t + 2; i++)
+    for (int64_t i = t * r->K; i < (t + 1) * r->K; i++)
         r->gate[i] = r->score[t * r->E + r->pick[i]] / sum;
 }
 
@@ -41,7 +42,7 @@ static void forward(const dsm_exec *x, const dsm_route *r)
 {
     dsm_rng rng = {r->mode->seed, DSM_STREAM_SECOND, r->mode->step};
     dsm_route_softmax(x, r);
-    x->kernels->topk(x, r->pick, r->logit, r->T, r->E, r->K);
+    dsm_route_select(x, r);
     dsm_route_tokens(x, r, gate_token, NULL);
     if (!r->mode->training) return;
     if (r->config->random_second) dsm_route_tokens(x, r, second_token, &rng);
@@ -75,5 +76,9 @@ static void backward(const dsm_exec *x, const dsm_route *r, dsm_real *dlogit, co
     dsm_route_softmax_bwd(x, r, dlogit, dscore);
 }
 
-const dsm_router dsm_router_gshard = {
-    .name = "gshard", .has_weight = true, .picks = 2, .forward = forward, .backward = backward};
+const dsm_router dsm_router_gshard = {.name = "gshard",
+                                      .has_weight = true,
+                                      .ranks = true,
+                                      .picks = 2,
+                                      .forward = forward,
+                                      .backward = backward};

@@ -25,8 +25,9 @@ void dsm_route_sigmoid_bwd(const dsm_exec *x, const dsm_route *r, dsm_real *dlog
 
 /* pick: the K largest, descending, ties to the lower expert, of what selects: the logit (the order
  * of the score without its rounding), or with a selection bias score + bias or score · bias. With
- * n_group only the experts of the topk_group best groups stand to choice, ties to the lower group;
- * with mode->mask_top the highest round(mask_top·E) of them are disabled. */
+ * n_group only the experts of the topk_group best groups stand to choice, ties to the lower group.
+ * With mode->mask_top the round(mask_top·E) experts of highest score (without bias) are disabled
+ * first, and all this is done with the others. */
 void dsm_route_select(const dsm_exec *x, const dsm_route *r);
 
 /* gate_k = c · s_k, or c · s_k / S with S = Σ_j s_j over the picks if norm_topk_prob and K > 1. c

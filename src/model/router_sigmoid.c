@@ -20,6 +20,7 @@ static void backward(const dsm_exec *x, const dsm_route *r, dsm_real *dlogit, co
 
 const dsm_router dsm_router_sigmoid = {.name = "sigmoid",
                                        .has_weight = true,
+                                       .ranks = true,
                                        .sigmoid = true,
                                        .forward = forward,
                                        .backward = backward};

@@ -22,4 +22,4 @@ static void backward(const dsm_exec *x, const dsm_route *r, dsm_real *dlogit, co
 }
 
 const dsm_router dsm_router_softmax = {
-    .name = "softmax", .has_weight = true, .forward = forward, .backward = backward};
+    .name = "softmax", .has_weight = true, .ranks = true, .forward = forward, .backward = backward};

@@ -69,7 +69,8 @@ static dsm_model_config config(bool is_moe)
 static void carve(bench *b)
 {
     const dsm_model_config *c = &b->model->config;
-    dsm_shape g = {c, &b->balance, B, R, true, dsm_keep_of(true, b->recompute)};
+    int64_t K = c->num_experts_per_tok;
+    dsm_shape g = {c, &b->balance, B, R, K, true, dsm_keep_of(true, b->recompute)};
     b->scratch = dsm_block_carve_scratch(&b->memory, &g);
     b->act =
         dsm_block_carve(&(dsm_homes){&b->memory, &b->memory}, &g, layer(b)->is_moe, &b->scratch);

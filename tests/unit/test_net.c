@@ -633,7 +633,7 @@ static void bad_calls_are_refused(void **state)
     assert_fails(dsm_net_step(f.net, tokens, targets, B, &training, 1, &losses, NULL, NULL, &err),
                  DSM_EUSAGE, "opened for evaluation");
     assert_fails(dsm_net_step(f.net, tokens, targets, B, &many, 1, &losses, NULL, NULL, &err),
-                 DSM_ERANGE, "active experts: found 4, expected 0 to 3");
+                 DSM_ERANGE, "active experts: found 4, the network was opened for at most 3");
     close_fixture(&f);
 }
 
@@ -668,6 +668,39 @@ static void routing_can_be_read(void **state)
         assert_int_equal(loads[l].tokens, B * T);
     }
     close_fixture(&f);
+}
+
+/* Loss of the tokens in a mode, of a network with memory for max_active picks. */
+static double loss_in(const dsm_model_config *c, const dsm_route_mode *mode, int64_t max_active)
+{
+    fixture f;
+    dsm_err err;
+    dsm_losses losses = {0};
+    dsm_net_options o = options(false);
+    o.max_active = max_active;
+    open_with(&f, c, 2, &o);
+    assert_ok(dsm_net_step(f.net, tokens, targets, B, mode, 1, &losses, NULL, NULL, &err));
+    close_fixture(&f);
+    return losses.lm;
+}
+
+/* More or fewer experts, and none shared: the bits of a model whose config says so. Weights are a
+ * function of their names, so both models have the same. */
+static void an_analysis_equals_a_model_made_so(void **state)
+{
+    (void)state;
+    dsm_model_config c = config(), other = config();
+    const dsm_route_mode plain = {0};
+    double unchanged = loss_in(&c, &plain, 0);
+    for (int K = 1; K <= 8; K++) {
+        other.num_experts_per_tok = K;
+        double expected = loss_in(&other, &plain, 0);
+        assert_true(loss_in(&c, &(dsm_route_mode){.active = K}, 8) == expected);
+        assert_true((expected == unchanged) == (K == 3));
+    }
+    other.n_shared_experts = 0, other.num_experts_per_tok = 5;
+    assert_true(loss_in(&c, &(dsm_route_mode){.active = 5, .drop_shared = true}, 5) ==
+                loss_in(&other, &plain, 0));
 }
 
 /* Training memory grows with layers, that of inference with their kinds; nothing is allocated to
@@ -712,6 +745,7 @@ int main(void)
         cmocka_unit_test(non_finite_values_are_named),
         cmocka_unit_test(bad_calls_are_refused),
         cmocka_unit_test(routing_can_be_read),
+        cmocka_unit_test(an_analysis_equals_a_model_made_so),
         cmocka_unit_test(memory_is_measured),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);

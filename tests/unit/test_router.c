@@ -220,39 +220,144 @@ static void equal_groups_go_to_the_lower(void **state)
     }
 }
 
-/* Masking counts among the experts that the groups leave: K of them always remain. */
-static void masking_stays_within_the_groups(void **state)
+/* --- what an analysis changes --------------------------------------------------------------- */
+
+/* One token's choice, written down naively: experts[e] says who may still be picked. */
+typedef struct choice {
+    bool may[MEMBERS];
+    float select[MEMBERS];
+} choice;
+
+static int best_allowed(const choice *c, const float *by)
 {
-    (void)state;
-    open_grouped(DSM_ROUTER_SOFTMAX, DSM_TOPK_GROUP_LIMITED, 13);
-    g.mode.mask_top = 1.0;
-    routing_run(&g);
-    for (int t = 0; t < 60; t++)
-        for (int k = 0; k < PICKS; k++)
-            assert_true(is_kept(g.score + t * MEMBERS, g.pick[t * PICKS + k] / PER_GROUP, false));
-    routing_close(&g);
+    int best = -1;
+    for (int e = 0; e < MEMBERS; e++)
+        if (c->may[e] && (best < 0 || by[e] > by[best])) best = e;
+    return best;
 }
 
-/* mask_top disables the best round(ratio·E) experts of each token: the next ones are picked. */
-static void the_highest_experts_can_be_masked(void **state)
+/* The group's figure over those that may be picked. */
+static float allowed_figure(const choice *c, int group, bool two)
+{
+    float select[MEMBERS];
+    for (int e = 0; e < MEMBERS; e++)
+        select[e] = c->may[e] ? c->select[e] : -1e30f;
+    return figure_of(select, group, two);
+}
+
+static void keep_best_groups(choice *c, bool two)
+{
+    float figure[GROUPS];
+    for (int h = 0; h < GROUPS; h++)
+        figure[h] = allowed_figure(c, h, two);
+    for (int h = 0; h < GROUPS; h++) {
+        int before = 0;
+        for (int other = 0; other < GROUPS; other++)
+            before += figure[other] > figure[h];
+        for (int e = h * PER_GROUP; before >= KEPT && e < (h + 1) * PER_GROUP; e++)
+            c->may[e] = false;
+    }
+}
+
+/* Mask the most probable, leave the best groups, pick the K best of the rest. */
+static void check_token(int64_t t, int masked, bool limited, bool two)
+{
+    const float *score = g.score + t * MEMBERS;
+    choice c;
+    for (int e = 0; e < MEMBERS; e++) {
+        c.may[e] = true;
+        c.select[e] = score[e] + (g.r.bias ? g.bias[e] : 0);
+    }
+    for (; masked > 0; masked--)
+        c.may[best_allowed(&c, score)] = false;
+    if (limited) keep_best_groups(&c, two);
+    for (int64_t k = 0; k < g.r.K; k++) {
+        int e = best_allowed(&c, c.select);
+        assert_int_equal(g.pick[t * g.r.K + k], e);
+        assert_true(g.gate[t * g.r.K + k] == score[e]);
+        c.may[e] = false;
+    }
+}
+
+static void check_overrides(bool limited, bool two)
+{
+    for (int masked = 0; masked <= 2; masked++)
+        for (int K = 1; K <= PICKS; K++) {
+            g.r.K = K;
+            g.mode.mask_top = (masked + 0.3) / MEMBERS; /* rounds to `masked` */
+            routing_run(&g);
+            for (int64_t t = 0; t < 60; t++)
+                check_token(t, masked, limited, two);
+        }
+}
+
+/* Every router that ranks experts, for fewer and more picks than it has, with the best masked. */
+static void masking_and_counts_are_those_of_the_naive_choice(void **state)
 {
     (void)state;
-    static int32_t all[20 * 8];
-    routing_open(&g, DSM_ROUTER_SOFTMAX, 20, 20, 8, 8, 6);
-    routing_run(&g);
-    memcpy(all, g.pick, sizeof all);
-    g.r.K = 2;
-    g.mode.mask_top = 0.25; /* two of eight */
-    routing_run(&g);
-    for (int t = 0; t < 20; t++)
-        for (int k = 0; k < 2; k++) {
-            assert_int_equal(g.pick[2 * t + k], all[8 * t + 2 + k]);
-            assert_true(g.gate[2 * t + k] == g.score[8 * t + g.pick[2 * t + k]]);
-        }
-    g.mode.mask_top = 1.0; /* K always remain */
-    routing_run(&g);
-    for (int t = 0; t < 20; t++)
-        assert_int_equal(g.pick[2 * t], all[8 * t + 6]);
+    for (int i = 0; i < N_SCORED; i++) {
+        routing_open(&g, scored[i], 60, 60, MEMBERS, PICKS, 14);
+        check_overrides(false, false);
+        routing_close(&g);
+    }
+}
+
+/* A bias steers the choice among the rest, but what is masked is what is most probable. */
+static void masking_does_not_see_the_bias(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        routing_open(&g, scored[i], 60, 60, MEMBERS, PICKS, 15);
+        for (int e = 0; e < MEMBERS; e++)
+            g.bias[e] = 0.1f * (float)(e % 5) - 0.2f;
+        g.config.bias = DSM_BIAS_ADDITIVE;
+        g.r.bias = g.bias;
+        check_overrides(false, false);
+        routing_close(&g);
+    }
+}
+
+static void masking_comes_before_groups(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        bool two = i % 2;
+        open_grouped(scored[i / 2], two ? DSM_TOPK_NOAUX_TC : DSM_TOPK_GROUP_LIMITED, 16);
+        check_overrides(true, two);
+        routing_close(&g);
+    }
+}
+
+static void impossible_overrides_are_refused(void **state)
+{
+    (void)state;
+    dsm_err err;
+    open_grouped(DSM_ROUTER_SOFTMAX, DSM_TOPK_GROUP_LIMITED, 1); /* 6 of 12 stand to choice */
+    const struct {
+        dsm_route_mode mode;
+        dsm_status code;
+        const char *text;
+    } cases[] = {
+        {{.active = 7}, DSM_ERANGE, "active experts: found 7, expected 1 to 6, those of a token's"},
+        {{.active = -1}, DSM_ERANGE, "found -1, expected 1 to 6"},
+        {{.mask_top = -0.1}, DSM_ERANGE, "masked share: found -0.1, expected 0 to less than 1"},
+        {{.mask_top = 1}, DSM_ERANGE, "masked share: found 1,"},
+        {{.mask_top = 0.25}, DSM_ERANGE, "0.25 of 12 experts leaves 3 in a token's groups, exp"},
+        {{.mask_top = 0.25, .active = 3}, DSM_OK, ""},
+        {{.drop_shared = true}, DSM_EUSAGE, "no shared experts"},
+        {{.training = true, .active = 2}, DSM_EUSAGE, "training"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        err.msg[0] = 0;
+        assert_fails(dsm_route_mode_check(&cases[i].mode, &g.config, &err), cases[i].code,
+                     cases[i].text);
+    }
+    g.config.router = DSM_ROUTER_HASH;
+    assert_fails(dsm_route_mode_check(&(dsm_route_mode){.active = 2}, &g.config, &err), DSM_EUSAGE,
+                 "router hash");
+    g.config.n_routed_experts = 0;
+    assert_fails(dsm_route_mode_check(&(dsm_route_mode){.drop_shared = true}, &g.config, &err),
+                 DSM_EUSAGE, "the model is dense");
     routing_close(&g);
 }
 
@@ -519,8 +624,10 @@ int main(void)
         cmocka_unit_test(groups_limit_the_choice),
         cmocka_unit_test(excluded_experts_lose_to_negative_ones),
         cmocka_unit_test(equal_groups_go_to_the_lower),
-        cmocka_unit_test(masking_stays_within_the_groups),
-        cmocka_unit_test(the_highest_experts_can_be_masked),
+        cmocka_unit_test(masking_and_counts_are_those_of_the_naive_choice),
+        cmocka_unit_test(masking_does_not_see_the_bias),
+        cmocka_unit_test(masking_comes_before_groups),
+        cmocka_unit_test(impossible_overrides_are_refused),
         cmocka_unit_test(gshard_renormalises),
         cmocka_unit_test(gshard_second_choice_is_random),
         cmocka_unit_test(hash_follows_its_table),
