@@ -3,6 +3,7 @@
 #ifndef DSMOE_DSMOE_H
 #define DSMOE_DSMOE_H
 
+#include "dsmoe/analyze.h"
 #include "dsmoe/bench.h"
 #include "dsmoe/config.h"
 #include "dsmoe/data.h"

@@ -6,16 +6,12 @@
 #include "core/fs.h"
 #include "eval/perplexity.h"
 #include "eval/token_scores.h"
-#include "infer/loaded.h"
+#include "eval/windows.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    SEQ_LEN_MOST = 2048, /* of a window nobody asked for */
-    BATCH_TOKENS = 4096, /* that go through the model together */
-    TEXT_MAX = 1 << 30   /* bytes of a file */
-};
+enum { TEXT_MAX = 1 << 30 }; /* bytes of a file */
 
 /* One evaluation at work. */
 typedef struct evaluation {
@@ -29,24 +25,14 @@ typedef struct evaluation {
 static dsm_status open_model(evaluation *v, const char *model, dsm_err *err)
 {
     DSM_TRY(dsm_loaded_open(&v->loaded, model, v->o->n_threads, v->o->cpu_flags, err));
-    int64_t context = v->loaded.model->config.max_position_embeddings;
-    if (v->o->seq_len > context)
-        return dsm_fail(err, DSM_ERANGE,
-                        "%s: the model was made for %lld tokens, found a window of %lld", model,
-                        (long long)context, (long long)v->o->seq_len);
-    v->seq_len = v->o->seq_len > 0 ? v->o->seq_len : context;
-    if (v->o->seq_len == 0 && v->seq_len > SEQ_LEN_MOST) v->seq_len = SEQ_LEN_MOST;
-    return DSM_OK;
+    return dsm_window_length(&v->seq_len, &v->loaded, model, v->o->seq_len, err);
 }
 
 /* The network, once the window is settled: as many of at most n_windows together as make a batch.
  */
 static dsm_status open_net(evaluation *v, int64_t n_windows, dsm_err *err)
 {
-    int64_t chunk = v->loaded.model->config.chunk; /* of Expert Choice, as far as there is text */
-    v->micro = (chunk > BATCH_TOKENS ? chunk : BATCH_TOKENS) / v->seq_len;
-    if (v->micro > n_windows) v->micro = n_windows;
-    if (v->micro < 1) v->micro = 1;
+    v->micro = dsm_window_batch(&v->loaded.model->config, v->seq_len, n_windows);
     const dsm_net_options shape = {.max_sequences = v->micro, .seq_len = v->seq_len};
     return dsm_net_open(&v->net, v->loaded.model, &v->loaded.exec, &shape, err);
 }
@@ -131,12 +117,7 @@ void dsm_eval_result_free(dsm_eval_result *r)
 static dsm_status check_data(evaluation *v, const char *dir, dsm_err *err)
 {
     dsm_data_info info;
-    DSM_TRY(dsm_data_get_info(&info, dir, err));
-    const dsm_tokenizer *t = v->loaded.tokenizer;
-    DSM_TRY(dsm_check_vocabulary(&v->loaded.model->config, info.vocab_size, dir, err));
-    if (t && dsm_tokenizer_fingerprint(t) != info.tokenizer_fingerprint)
-        return dsm_fail(err, DSM_ESHAPE, "%s: made by another tokenizer than the one in %s", dir,
-                        v->loaded.dir);
+    DSM_TRY(dsm_window_check_data(&info, &v->loaded, dir, err));
     bool whole = v->o->seq_len == 0 && info.tokens > 1 && info.tokens <= (uint64_t)v->seq_len;
     if (whole) v->seq_len = (int64_t)info.tokens - 1; /* less than a window: all of it is one */
     return DSM_OK;
@@ -197,10 +178,8 @@ typedef struct document {
 static dsm_status read_document(document *d, const dsm_loaded *l, const char *path, dsm_err *err)
 {
     const dsm_tokenizer *t = l->tokenizer;
-    int32_t first = dsm_tokenizer_bos(t) >= 0 ? dsm_tokenizer_bos(t) : dsm_tokenizer_eos(t);
-    if (first < 0)
-        return dsm_fail(err, DSM_EFORMAT,
-                        "%s: its tokenizer has neither BOS nor EOS to begin a text with", l->dir);
+    int32_t first;
+    DSM_TRY(dsm_window_first_token(&first, l, err));
     dsm_buf text = {0};
     DSM_TRY(dsm_fs_read(&text, path, TEXT_MAX, err));
     d->bytes = text.len;

@@ -34,21 +34,23 @@ int64_t dsm_router_picks(const dsm_model_config *c)
     return fixed ? fixed : c->num_experts_per_tok;
 }
 
-int64_t dsm_router_slots(const dsm_model_config *c)
+int64_t dsm_router_slots(const dsm_model_config *c, int64_t K)
 {
-    return dsm_router_of(c->router)->by_expert ? c->n_routed_experts : dsm_router_picks(c);
+    if (c->n_routed_experts == 0) return 0;
+    return dsm_router_of(c->router)->by_expert ? c->n_routed_experts : K;
 }
 
 /* An expert takes a token even of a chunk that is shorter than E/K. */
-int64_t dsm_router_pairs(const dsm_model_config *c, int64_t T)
+int64_t dsm_router_pairs(const dsm_model_config *c, int64_t K, int64_t T)
 {
-    int64_t pairs = T * dsm_router_picks(c), E = c->n_routed_experts;
+    int64_t pairs = T * K, E = c->n_routed_experts;
+    if (E == 0) return 0;
     return dsm_router_of(c->router)->by_expert && pairs < E ? E : pairs;
 }
 
 bool dsm_route_by_expert(const dsm_model_config *c, const dsm_route_mode *mode)
 {
-    return dsm_router_of(c->router)->by_expert && !mode->causal && !(mode->mask_top > 0);
+    return dsm_router_of(c->router)->by_expert && !mode->causal;
 }
 
 typedef struct token_loop {
@@ -240,10 +242,9 @@ static dsm_status check_kind(const dsm_route_mode *mode, const dsm_model_config 
         return dsm_fail(err, DSM_EUSAGE, "the model has no shared experts to drop");
     const dsm_router *r = dsm_router_of(c->router);
     if ((mode->active > 0 || mode->mask_top > 0) && !r->ranks)
-        return dsm_fail(err, DSM_EUSAGE,
-                        "router %s: a token has no ranking of experts that could be masked or "
-                        "chosen from",
-                        r->name);
+        return dsm_fail(
+            err, DSM_EUSAGE, "router %s: %s; none can be masked, nor others chosen", r->name,
+            r->by_expert ? "experts choose their tokens" : "the token alone decides its expert");
     return DSM_OK;
 }
 

@@ -78,8 +78,8 @@ int64_t dsm_router_picks(const dsm_model_config *c);
 int64_t dsm_router_slots(const dsm_model_config *c, int64_t K);
 int64_t dsm_router_pairs(const dsm_model_config *c, int64_t K, int64_t T);
 
-/* Do experts choose in this run? Where the future is not known, or experts are masked token by
- * token, Expert Choice picks the best of each token instead. */
+/* Do experts choose in this run? Where the future is not known, Expert Choice picks the best of
+ * each token instead. */
 bool dsm_route_by_expert(const dsm_model_config *c, const dsm_route_mode *mode);
 
 #define DSM_NO_PICK INT32_MIN /* a slot without an expert: counted nowhere */

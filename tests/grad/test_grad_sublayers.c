@@ -367,7 +367,8 @@ static dsm_route *route_of(bench *b)
     dsm_route *r = &b->act.moe.route;
     const dsm_model_config *c = b->ctx.config;
     r->config = c, r->mode = &b->mode, r->layer = LAYER, r->T = R, r->seq_len = T;
-    r->E = c->n_routed_experts, r->K = dsm_router_slots(c), r->active = dsm_router_picks(c);
+    r->E = c->n_routed_experts, r->K = dsm_router_slots(c, dsm_router_picks(c)),
+    r->active = dsm_router_picks(c);
     r->work = b->scratch.moe.work, r->order = b->scratch.moe.order;
     return r;
 }
@@ -399,7 +400,7 @@ static void check_router(const char *name, const dsm_model_config *c, const dsm_
     b.model->config = *seen;
     b.forward = router_forward, b.backward = router_backward;
     b.n_x = R * c->n_routed_experts;
-    b.n_out = R * (dsm_router_slots(c) + c->n_routed_experts);
+    b.n_out = R * (dsm_router_slots(c, dsm_router_picks(c)) + c->n_routed_experts);
     check_pair(&b, name, NULL);
     close_bench(&b);
 }
