@@ -23,6 +23,7 @@ ALLOWED = {
     "infer": "core kernels model formats tokenizer template",
     "eval": "core kernels model data infer run",
     "train": "core kernels model parallel data formats run eval",
+    "experiment": "core run",
     "bench": "core kernels model data formats infer train",
     "report": "core run",
     "cli": "core",

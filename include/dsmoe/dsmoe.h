@@ -9,6 +9,7 @@
 #include "dsmoe/data.h"
 #include "dsmoe/engine.h"
 #include "dsmoe/eval.h"
+#include "dsmoe/experiment.h"
 #include "dsmoe/layout.h"
 #include "dsmoe/model.h"
 #include "dsmoe/plan.h"

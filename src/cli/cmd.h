@@ -33,6 +33,6 @@ typedef struct dsm_command {
 /* Each in its own cmd_<name>.c; argv[0] is the first argument after the verb. */
 extern const dsm_command dsm_cmd_tokenizer, dsm_cmd_data, dsm_cmd_plan, dsm_cmd_train,
     dsm_cmd_generate, dsm_cmd_eval, dsm_cmd_init, dsm_cmd_bench, dsm_cmd_info, dsm_cmd_convert,
-    dsm_cmd_chat, dsm_cmd_report, dsm_cmd_analyze;
+    dsm_cmd_chat, dsm_cmd_report, dsm_cmd_analyze, dsm_cmd_experiment;
 
 #endif

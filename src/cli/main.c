@@ -30,6 +30,7 @@ static const dsm_command *const commands[] = {
     &dsm_cmd_bench,
     &dsm_cmd_eval,
     &dsm_cmd_analyze,
+    &dsm_cmd_experiment,
     &dsm_cmd_report,
     &dsm_cmd_generate,
     &dsm_cmd_chat,

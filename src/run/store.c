@@ -31,7 +31,7 @@ _Static_assert(APPLICATION_ID == 1685286255, "the number in the schema");
 static const char *const tables[] = {"metrics", "expert_load", "evals", "samples"};
 enum { N_TABLES = sizeof tables / sizeof *tables };
 
-enum { BEGIN, COMMIT, METRIC, LOAD, EVAL, SAMPLE, GET, N_STATEMENTS };
+enum { BEGIN, COMMIT, METRIC, LOAD, EVAL, SAMPLE, GET, GET_EVAL, MEAN, N_STATEMENTS };
 static const char *const statements[N_STATEMENTS] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
@@ -40,6 +40,8 @@ static const char *const statements[N_STATEMENTS] = {
     [EVAL] = "INSERT OR REPLACE INTO evals VALUES (?, ?, ?, ?)",
     [SAMPLE] = "INSERT OR REPLACE INTO samples VALUES (?, ?, ?)",
     [GET] = "SELECT value FROM metrics WHERE step = ? AND key = ?",
+    [GET_EVAL] = "SELECT value FROM evals WHERE step = ? AND name = ? AND metric = ?",
+    [MEAN] = "SELECT avg(value) FROM metrics WHERE step > ? AND key = ?",
 };
 
 struct dsm_store {
@@ -248,12 +250,10 @@ dsm_status dsm_store_truncate(dsm_store *s, int64_t step, dsm_err *err)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-dsm_status dsm_store_get(dsm_store *s, int64_t step, const char *key, bool *found, double *value,
-                         dsm_err *err)
+/* The number of a query whose values are bound: its first row's, if it has one. */
+static dsm_status ask(dsm_store *s, int which, bool *found, double *value, dsm_err *err)
 {
-    sqlite3_stmt *q = s->statement[GET];
-    sqlite3_bind_int64(q, 1, step);
-    bind_text(q, 2, key);
+    sqlite3_stmt *q = s->statement[which];
     int code = sqlite3_step(q);
     *found = code == SQLITE_ROW && sqlite3_column_type(q, 0) != SQLITE_NULL;
     *value = *found ? sqlite3_column_double(q, 0) : 0.0;
@@ -261,6 +261,36 @@ dsm_status dsm_store_get(dsm_store *s, int64_t step, const char *key, bool *foun
     sqlite3_reset(q);
     sqlite3_clear_bindings(q);
     return status;
+}
+
+dsm_status dsm_store_get(dsm_store *s, int64_t step, const char *key, bool *found, double *value,
+                         dsm_err *err)
+{
+    sqlite3_bind_int64(s->statement[GET], 1, step);
+    bind_text(s->statement[GET], 2, key);
+    return ask(s, GET, found, value, err);
+}
+
+dsm_status dsm_store_get_eval(dsm_store *s, int64_t step, const char *name, const char *metric,
+                              bool *found, double *value, dsm_err *err)
+{
+    sqlite3_bind_int64(s->statement[GET_EVAL], 1, step);
+    bind_text(s->statement[GET_EVAL], 2, name);
+    bind_text(s->statement[GET_EVAL], 3, metric);
+    return ask(s, GET_EVAL, found, value, err);
+}
+
+dsm_status dsm_store_mean(dsm_store *s, int64_t step, const char *key, bool *found, double *value,
+                          dsm_err *err)
+{
+    sqlite3_bind_int64(s->statement[MEAN], 1, step);
+    bind_text(s->statement[MEAN], 2, key);
+    return ask(s, MEAN, found, value, err);
+}
+
+dsm_status dsm_store_last_step(dsm_store *s, int64_t *step, dsm_err *err)
+{
+    return read_number(s, "SELECT coalesce(max(step), 0) FROM metrics", step, err);
 }
 
 dsm_status dsm_store_count(dsm_store *s, const char *table, int64_t *rows, dsm_err *err)

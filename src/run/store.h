@@ -44,6 +44,14 @@ dsm_status dsm_store_truncate(dsm_store *s, int64_t step, dsm_err *err);
 /* One metric of a step; *found is false when there is none. */
 dsm_status dsm_store_get(dsm_store *s, int64_t step, const char *key, bool *found, double *value,
                          dsm_err *err);
+/* The same of an evaluation. */
+dsm_status dsm_store_get_eval(dsm_store *s, int64_t step, const char *name, const char *metric,
+                              bool *found, double *value, dsm_err *err);
+/* The mean of a metric over its steps after `step`; *found is false when there are none. */
+dsm_status dsm_store_mean(dsm_store *s, int64_t step, const char *key, bool *found, double *value,
+                          dsm_err *err);
+/* The highest step with a metric, 0 when there is none. */
+dsm_status dsm_store_last_step(dsm_store *s, int64_t *step, dsm_err *err);
 /* Rows of a table ("metrics", "expert_load", "evals", "samples"). */
 dsm_status dsm_store_count(dsm_store *s, const char *table, int64_t *rows, dsm_err *err);
 

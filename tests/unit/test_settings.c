@@ -204,8 +204,9 @@ static void shipped_recipes_are_valid(void **state)
     glob_t found;
     dsm_err err;
     size_t n = 0;
-    static const char *const patterns[] = {"/configs/*.yaml", "/configs/*/*.yaml"};
-    for (size_t p = 0; p < 2; p++) {
+    static const char *const patterns[] = {"/configs/*.yaml", "/configs/paper/*.yaml",
+                                           "/configs/mini/*.yaml"};
+    for (size_t p = 0; p < 3; p++) {
         char pattern[1024];
         snprintf(pattern, sizeof pattern, "%s%s", TEST_SOURCE_DIR, patterns[p]);
         assert_int_equal(glob(pattern, 0, NULL, &found), 0);
