@@ -77,13 +77,15 @@ static void on_planned(void *arg, const char *name, const char *kind, const char
 
 static void on_progress(void *arg, const dsm_experiment_progress *p)
 {
+    static const double giga = 1e9;
     teller *t = arg;
     char suffix[224];
-    if (!t->begun) dsm_progress_begin(&t->bar, "experiment", "FLOP", p->done, t->cli->quiet);
+    if (!t->begun)
+        dsm_progress_begin(&t->bar, "experiment", "GFLOP", p->done / giga, t->cli->quiet);
     t->begun = true;
     snprintf(suffix, sizeof suffix, "%d/%d jobs%s  %s", p->jobs_done, p->jobs,
              p->jobs_failed ? ", some failed" : "", p->text);
-    dsm_progress_update(&t->bar, p->done, p->total, suffix);
+    dsm_progress_update(&t->bar, p->done / giga, p->total / giga, suffix);
 }
 
 static void on_finished(void *arg, const dsm_experiment_job *j)

@@ -333,7 +333,7 @@ static void tell_progress(const dsm_jobs *s, const dsm_job *heard)
     dsm_experiment_progress p = {.jobs = s->n_jobs, .text = heard ? heard->text : ""};
     for (int i = 0; i < s->n_jobs; i++) {
         const dsm_job *j = &s->jobs[i];
-        p.total += j->work;
+        p.total += j->state == DSM_JOB_FAILED ? j->done : j->work;
         p.done += j->state == DSM_JOB_DONE ? j->work : j->done;
         p.jobs_done += j->state == DSM_JOB_DONE;
         p.jobs_failed += j->state == DSM_JOB_FAILED;
