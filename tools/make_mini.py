@@ -39,6 +39,12 @@ MOE = {
     "sigmoid-bias": (1, 63, 7, 1 / 4, {"router": "sigmoid", "selection_bias": "additive"}),
     "sigmoid-factor": (1, 63, 7, 1 / 4, {"router": "sigmoid", "selection_bias": "multiplicative"}),
     "softmax-bias": (1, 63, 7, 1 / 4, {"selection_bias": "additive"}),
+    "top2-bias": (0, 16, 2, 1, {"router": "sigmoid", "selection_bias": "additive"}),
+    "expert-choice": (0, 16, 2, 1, {"router": "expert_choice"}),
+    "expert-choice-short": (0, 16, 2, 1, {"router": "expert_choice", "chunk": SEQ // 4}),
+    "expert-choice-long": (0, 16, 2, 1, {"router": "expert_choice", "chunk": SEQ * 4}),
+    "expert-choice-shuffled": (0, 16, 2, 1, {"router": "expert_choice", "chunk": SEQ // 4, "shuffle": True}),
+    "stable": (0, 16, 1, 1, {"router": "stable"}),
 }
 DENSE = {"dense": 1, "dense-x4": 4, "dense-x16": 16}  # standard FFNs, all active
 

@@ -9,7 +9,7 @@ exit 1
 
 # --- every experiment of the papers is whole at every size ---
 $ dsmoe experiment list --configs $SOURCE/configs | grep -c '^[a-z]'
-1> 9
+1> 11
 
 $ python3 $SOURCE/tools/make_mini.py --check
 
