@@ -77,6 +77,7 @@ static void size_lines(dsm_buf *out, const dsm_outcome *o, const dsm_run_outcome
     const subject s = {o, r->name, r->n > 0 ? r->seeds[0].seed : 0};
     line(out, &s, "params", NAN, r->params, NAN);
     line(out, &s, "active_params", NAN, r->active_params, NAN);
+    line(out, &s, "active_params_inner", NAN, r->active_inner, NAN);
     line(out, &s, "tokens_per_active_param", NAN, r->tokens_per_active_param, NAN);
 }
 

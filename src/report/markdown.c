@@ -46,7 +46,9 @@ static void run_head(dsm_buf *out, const dsm_outcome *o)
             dsm_buf_fmt(out, " %s |", dsm_figures[f].title);
             columns++;
         }
-    dsm_buf_str(out, " parameters | active | tokens per active parameter |\n| --- |");
+    dsm_buf_str(
+        out,
+        " parameters | active (no embedding, no head) | tokens per active parameter |\n| --- |");
     for (int i = 0; i < columns + 3; i++)
         dsm_buf_str(out, " ---: |");
     dsm_buf_str(out, "\n");
@@ -66,7 +68,7 @@ static void run_line(dsm_buf *out, const dsm_outcome *o, const dsm_run_outcome *
         shown_cell(out, dsm_show_moments((dsm_figure)f, &m));
     }
     shown_cell(out, dsm_show_count(r->params));
-    shown_cell(out, dsm_show_count(r->active_params));
+    shown_cell(out, dsm_show_count(r->active_inner));
     shown_cell(out, dsm_show_count(r->tokens_per_active_param));
     dsm_buf_str(out, "\n");
 }

@@ -122,6 +122,7 @@ static dsm_status read_run(dsm_run_outcome *r, const dsm_outcome *o, const json_
     DSM_TRY(optional_real(from, "paper", &r->paper, what, err));
     DSM_TRY(optional_real(from, "params", &r->params, what, err));
     DSM_TRY(optional_real(from, "active_params", &r->active_params, what, err));
+    DSM_TRY(optional_real(from, "active_params_inner", &r->active_inner, what, err));
     DSM_TRY(optional_real(from, "tokens_per_active_param", &r->tokens_per_active_param, what, err));
     DSM_TRY(get_list(from, "seeds", &seeds, &n, what, err));
     if (!(r->seeds = items(n, sizeof *r->seeds))) return no_memory(what, err);
@@ -298,7 +299,7 @@ static void take_figures(dsm_seed_outcome *s)
 
 static dsm_status take_dir(dsm_run_outcome *r, const char *dir, dsm_err *err)
 {
-    r->paper = r->params = r->active_params = r->tokens_per_active_param = NAN;
+    r->paper = r->params = r->active_params = r->active_inner = r->tokens_per_active_param = NAN;
     r->seeds = items(1, sizeof *r->seeds);
     if (!r->seeds) return no_memory(dir, err);
     r->n = 1;

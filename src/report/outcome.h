@@ -42,8 +42,9 @@ typedef struct dsm_seed_outcome {
 
 typedef struct dsm_run_outcome {
     const char *name, *label;
-    double paper; /* of the experiment's metric; NAN: none */
-    double params, active_params, tokens_per_active_param;
+    double paper;                               /* of the experiment's metric; NAN: none */
+    double params, active_params, active_inner; /* inner: without embedding and head */
+    double tokens_per_active_param;             /* of the inner ones */
     int n;
     dsm_seed_outcome *seeds; /* (n) */
 } dsm_run_outcome;
