@@ -5,15 +5,28 @@
 
 #include <math.h>
 
-/* A string of text that may be cut within a character. */
-static json_t *text_json(const dsm_analysis *a, const int32_t *ids, int n)
+/* A string of bytes; what is no UTF-8 becomes U+FFFD. */
+static json_t *text_json(const char *bytes, size_t n)
 {
-    dsm_buf text = {0}, repaired = {0};
-    dsm_analyze_text(&text, a, ids, n);
-    dsm_utf8_repair(&repaired, text.data ? text.data : "", text.len);
+    dsm_buf repaired = {0};
+    dsm_utf8_repair(&repaired, bytes, n);
     json_t *s = json_stringn(repaired.data ? repaired.data : "", repaired.len);
-    dsm_buf_free(&text);
     dsm_buf_free(&repaired);
+    return s;
+}
+
+/* A token alone; one that is a part of a character as bytes, "<0xE5><0xA4>". */
+static json_t *token_json(const dsm_analysis *a, int32_t id)
+{
+    dsm_buf text = {0}, bytes = {0};
+    dsm_analyze_text(&text, a, &id, 1);
+    if (dsm_utf8_valid_prefix(text.data ? text.data : "", text.len) < text.len)
+        for (size_t i = 0; i < text.len; i++)
+            dsm_buf_fmt(&bytes, "<0x%02X>", (unsigned char)text.data[i]);
+    const dsm_buf *shown = bytes.len ? &bytes : &text;
+    json_t *s = text_json(shown->data ? shown->data : "", shown->len);
+    dsm_buf_free(&text);
+    dsm_buf_free(&bytes);
     return s;
 }
 
@@ -76,24 +89,46 @@ static json_t *tokens_json(const dsm_analysis *a, const dsm_analyze_expert *x)
     for (int i = 0; i < x->n_tokens; i++) {
         const dsm_analyze_token *t = &x->tokens[i];
         json_array_append_new(list, json_pack("{s:i, s:o, s:I, s:I, s:o}", "id", t->id, "text",
-                                              text_json(a, &t->id, 1), "count",
-                                              (json_int_t)t->count, "total", (json_int_t)t->total,
-                                              "lift", dsm_json_number(t->lift)));
+                                              token_json(a, t->id), "count", (json_int_t)t->count,
+                                              "total", (json_int_t)t->total, "lift",
+                                              dsm_json_number(t->lift)));
     }
     return list;
+}
+
+static bool within_character(const dsm_buf *text, size_t at)
+{
+    return at > 0 && at < text->len && ((unsigned char)text->data[at] & 0xC0) == 0x80;
+}
+
+/* The text around a token in three parts; of a character that the token is a part of, the token has
+ * all. */
+static json_t *context_json(const dsm_analysis *a, const dsm_analyze_example *e)
+{
+    dsm_buf text = {0};
+    dsm_analyze_text(&text, a, e->ids, e->at);
+    size_t begin = text.len;
+    dsm_analyze_text(&text, a, e->ids + e->at, 1);
+    size_t end = text.len;
+    dsm_analyze_text(&text, a, e->ids + e->at + 1, e->n - e->at - 1);
+    while (within_character(&text, begin))
+        begin--;
+    while (within_character(&text, end))
+        end++;
+    const char *s = text.data ? text.data : "";
+    json_t *o =
+        json_pack("{s:o, s:s, s:o, s:o, s:o}", "gate", dsm_json_number(e->gate), "domain",
+                  a->domains[e->domain].name, "before", text_json(s, begin), "token",
+                  text_json(s + begin, end - begin), "after", text_json(s + end, text.len - end));
+    dsm_buf_free(&text);
+    return o;
 }
 
 static json_t *contexts_json(const dsm_analysis *a, const dsm_analyze_expert *x)
 {
     json_t *list = json_array();
-    for (int i = 0; i < x->n_examples; i++) {
-        const dsm_analyze_example *e = &x->examples[i];
-        json_array_append_new(
-            list, json_pack("{s:o, s:s, s:o, s:o, s:o}", "gate", dsm_json_number(e->gate), "domain",
-                            a->domains[e->domain].name, "before", text_json(a, e->ids, e->at),
-                            "token", text_json(a, e->ids + e->at, 1), "after",
-                            text_json(a, e->ids + e->at + 1, e->n - e->at - 1)));
-    }
+    for (int i = 0; i < x->n_examples; i++)
+        json_array_append_new(list, context_json(a, &x->examples[i]));
     return list;
 }
 
