@@ -44,6 +44,12 @@ for part in train valid; do
     say "token shards: $part"
     $dsmoe data prepare --tokenizer $out/tokenizer --out $out/$part $out/corpus/$part
 done
+for text in $out/corpus/valid/*.jsonl; do # what experts see is told by domain
+    domain=$(basename "$text" .jsonl)
+    [ ! -e $out/domains/$domain/data.json ] || continue
+    say "token shards: validation, $domain"
+    $dsmoe data prepare --tokenizer $out/tokenizer --out $out/domains/$domain "$text"
+done
 [ -z "$data_only" ] || exit 0
 
 say "dsmoe experiment ${args[*]}"

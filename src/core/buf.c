@@ -40,19 +40,36 @@ void dsm_buf_str(dsm_buf *b, const char *s)
     dsm_buf_add(b, s, strlen(s));
 }
 
-void dsm_buf_fmt(dsm_buf *b, const char *fmt, ...)
+static void add_formatted(dsm_buf *b, const char *fmt, va_list args)
 {
-    va_list args, again;
-    va_start(args, fmt);
+    va_list again;
     va_copy(again, args);
     int n = vsnprintf(NULL, 0, fmt, args);
-    va_end(args);
-    if (n > 0) dsm_buf_reserve(b, (size_t)n);
-    if (n > 0 && !b->failed) {
+    if (n >= 0) dsm_buf_reserve(b, (size_t)n);
+    if (n >= 0 && !b->failed) {
         vsnprintf(b->data + b->len, (size_t)n + 1, fmt, again);
         b->len += (size_t)n;
     }
     va_end(again);
+}
+
+void dsm_buf_fmt(dsm_buf *b, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    add_formatted(b, fmt, args);
+    va_end(args);
+}
+
+char *dsm_format(const char *fmt, ...)
+{
+    dsm_buf b = {0};
+    va_list args;
+    va_start(args, fmt);
+    add_formatted(&b, fmt, args);
+    va_end(args);
+    if (b.failed) dsm_buf_free(&b);
+    return b.data;
 }
 
 void dsm_buf_clear(dsm_buf *b)

@@ -26,6 +26,9 @@ void dsm_buf_clear(dsm_buf *b);                /* len = 0, memory kept */
 void dsm_buf_free(dsm_buf *b);
 dsm_status dsm_buf_check(const dsm_buf *b, const char *what, dsm_err *err);
 
+/* printf into a malloc'd string; NULL when out of memory. */
+char *dsm_format(const char *fmt, ...) DSM_PRINTF(1, 2);
+
 /* Decode the code point at s[0 … n-1], n >= 1. Returns its length in bytes 1…4, or 0 when the bytes
  * are not valid UTF-8 (overlong, surrogate, beyond U+10FFFF, cut off). */
 int dsm_utf8_decode(const char *s, size_t n, uint32_t *code_point);

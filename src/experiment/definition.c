@@ -15,7 +15,7 @@
 #include <string.h>
 
 const char *const dsm_analysis_names[DSM_N_ANALYSES + 1] = {"mask_top", "drop_shared", "active",
-                                                            NULL};
+                                                            "experts", NULL};
 
 /* --- parts of a definition -------------------------------------------------------------------- */
 
@@ -117,9 +117,10 @@ static dsm_status read_kind(const char *name, dsm_analysis_kind *kind, const cha
             *kind = (dsm_analysis_kind)k;
             return DSM_OK;
         }
-    return dsm_fail(err, DSM_EFORMAT,
-                    "%s: found analysis \"%.40s\", expected mask_top, drop_shared or active", what,
-                    name);
+    return dsm_fail(
+        err, DSM_EFORMAT,
+        "%s: found analysis \"%.40s\", expected mask_top, drop_shared, active or experts", what,
+        name);
 }
 
 /* A list of at most DSM_MAX_POINTS numbers; null is NAN. */
@@ -142,25 +143,30 @@ static dsm_status read_numbers(const json_t *list, double *out, int *n, const ch
     return DSM_OK;
 }
 
+static dsm_status read_points(dsm_def_analysis *a, const json_t *o, const char *what, dsm_err *err)
+{
+    int n_paper = 0;
+    DSM_TRY(read_numbers(json_object_get(o, "at"), a->at, &a->n, what, "at", err));
+    for (int i = 0; i < a->n; i++)
+        a->paper[i] = NAN;
+    const json_t *paper = json_object_get(o, "paper");
+    if (paper) DSM_TRY(read_numbers(paper, a->paper, &n_paper, what, "paper", err));
+    if (!paper || n_paper == a->n) return DSM_OK;
+    return dsm_fail(err, DSM_EFORMAT, "%s: paper: found %d numbers, expected %d as in at", what,
+                    n_paper, a->n);
+}
+
 static dsm_status read_analysis(dsm_definition *d, const json_t *o, const char *what, dsm_err *err)
 {
     static const char *const keys[] = {"run", "kind", "at", "paper"};
     dsm_def_analysis a = {0};
     const char *run = NULL, *kind = NULL;
-    int n_paper = 0;
     DSM_TRY(check_keys(o, keys, sizeof keys / sizeof *keys, what, err));
     DSM_TRY(need_text(o, "run", &run, what, err));
     DSM_TRY(need_run(d, run, &a.run, what, err));
     DSM_TRY(need_text(o, "kind", &kind, what, err));
     DSM_TRY(read_kind(kind, &a.kind, what, err));
-    DSM_TRY(read_numbers(json_object_get(o, "at"), a.at, &a.n, what, "at", err));
-    for (int i = 0; i < a.n; i++)
-        a.paper[i] = NAN;
-    const json_t *paper = json_object_get(o, "paper");
-    if (paper) DSM_TRY(read_numbers(paper, a.paper, &n_paper, what, "paper", err));
-    if (paper && n_paper != a.n)
-        return dsm_fail(err, DSM_EFORMAT, "%s: paper: found %d numbers, expected %d as in at", what,
-                        n_paper, a.n);
+    if (a.kind != DSM_ANALYSIS_EXPERTS) DSM_TRY(read_points(&a, o, what, err));
     d->analyses[d->n_analyses++] = a;
     return DSM_OK;
 }

@@ -4,6 +4,7 @@
  *   title, source   for people
  *   runs            [{name, label, model, set: {recipe key: value}, paper}]
  *   analyses        [{run, kind: mask_top | drop_shared | active, at: [x…], paper: [y…]}]
+ *                   or {run, kind: experts}: what each expert sees, for the report
  *   claims          [{text, less: [a, b]} or {text, at_most: [a, b], within: share}], with metric
  *
  * Runs are named once over all experiments: what two of them share is trained once. A claim's a and
@@ -21,6 +22,7 @@ typedef enum dsm_analysis_kind {
     DSM_ANALYSIS_MASK_TOP,    /* x: share of the best routed experts disabled */
     DSM_ANALYSIS_DROP_SHARED, /* x: 0 as trained, 1 without the shared experts */
     DSM_ANALYSIS_ACTIVE,      /* x: routed experts active */
+    DSM_ANALYSIS_EXPERTS,     /* no points: portraits of the experts, by domain */
     DSM_N_ANALYSES
 } dsm_analysis_kind;
 extern const char *const dsm_analysis_names[DSM_N_ANALYSES + 1]; /* NULL-terminated */

@@ -7,6 +7,7 @@
 #include "core/threads.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <inttypes.h>
 #include <math.h>
 #include <poll.h>
@@ -14,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ARGS = 16, MAX_AT_ONCE = 64, POLL_MS = 200, MAX_RESULT = 1 << 26 };
+enum { MAX_ARGS = 64, MAX_DOMAINS = 16, MAX_AT_ONCE = 64, POLL_MS = 200, MAX_RESULT = 1 << 28 };
 
 static const double analysis_share = 0.004; /* work of one point, as a share of its training */
 
@@ -99,6 +100,7 @@ static void add_training(dsm_jobs *s, dsm_wanted *w)
 /* Has an analysis' file every point that is asked for? */
 static bool has_points(const json_t *file, const dsm_def_analysis *a)
 {
+    if (a->kind == DSM_ANALYSIS_EXPERTS) return json_is_array(json_object_get(file, "layers"));
     const json_t *points = json_object_get(file, "points");
     for (int i = 0; i < a->n; i++) {
         bool found = false;
@@ -150,7 +152,7 @@ static void add_analysis(dsm_jobs *s, const dsm_definition *d, const dsm_def_ana
     if (is_planned(s, w, a->kind)) return;
     dsm_job *j = &s->jobs[s->n_jobs++];
     *j = (dsm_job){.wanted = training->wanted, .analysis = a, .after = training};
-    j->work = analysis_share * w->work * a->n;
+    j->work = analysis_share * w->work * (a->n > 0 ? a->n : 1);
     j->was_done = analysis_is_done(s, j);
     j->state = j->was_done ? DSM_JOB_DONE : DSM_JOB_WAITING;
     j->done = j->was_done ? j->work : 0;
@@ -247,7 +249,7 @@ const dsm_job *dsm_jobs_training(const dsm_jobs *s, const dsm_wanted *w)
 typedef struct command {
     const char *argv[MAX_ARGS];
     int n;
-    char *made[4];
+    char *made[MAX_DOMAINS + 4];
     int n_made;
 } command;
 
@@ -273,14 +275,44 @@ static dsm_status put_training(command *c, const dsm_wanted *w, dsm_err *err)
     return DSM_OK;
 }
 
-/* "--active 3,4,5"; --drop-shared measures both of its points by itself. */
-static dsm_status put_analysis(command *c, const dsm_wanted *w, const dsm_def_analysis *a,
-                               dsm_err *err)
+/* "--data english=DATA/domains/english" of every folder there; the validation data where there is
+ * none. */
+static dsm_status put_domains(command *c, const dsm_jobs *s, const dsm_wanted *w, dsm_err *err)
+{
+    glob_t found = {0};
+    char *pattern = dsm_format("%s/domains/*/data.json", s->options->data);
+    dsm_status status = DSM_OK;
+    if (pattern) glob(pattern, 0, NULL, &found);
+    for (size_t i = 0; i < found.gl_pathc && i < MAX_DOMAINS && status == DSM_OK; i++) {
+        const char *path = found.gl_pathv[i], *end = strrchr(path, '/'), *name = end;
+        while (name[-1] != '/')
+            name--;
+        put(c, "--data");
+        status = put_made(
+            c, dsm_format("%.*s=%.*s", (int)(end - name), name, (int)(end - path), path), err);
+    }
+    if (found.gl_pathc == 0) {
+        put(c, "--data");
+        put(c, w->recipe->data.valid);
+    }
+    globfree(&found);
+    free(pattern);
+    return status;
+}
+
+/* "--active 3,4,5"; --drop-shared measures both of its points by itself. Windows are those of
+ * training. */
+static dsm_status put_analysis(command *c, const dsm_jobs *s, const dsm_job *j, dsm_err *err)
 {
     static const char *const flags[DSM_N_ANALYSES] = {"--mask-top", "--drop-shared", "--active"};
+    const dsm_def_analysis *a = j->analysis;
+    const dsm_wanted *w = j->wanted;
     dsm_buf list = {0};
     put(c, "analyze");
     put(c, w->dir);
+    put(c, "--seq");
+    DSM_TRY(put_made(c, dsm_format("%" PRId64, w->recipe->data.seq_len), err));
+    if (a->kind == DSM_ANALYSIS_EXPERTS) return put_domains(c, s, w, err);
     put(c, "--data");
     put(c, w->recipe->data.valid);
     put(c, flags[a->kind]);
@@ -297,7 +329,7 @@ static dsm_status make_command(command *c, const dsm_jobs *s, const dsm_job *j, 
     snprintf(threads, 16, "%d", s->threads);
     put(c, s->options->program);
     if (j->analysis)
-        DSM_TRY(put_analysis(c, j->wanted, j->analysis, err));
+        DSM_TRY(put_analysis(c, s, j, err));
     else
         DSM_TRY(put_training(c, j->wanted, err));
     put(c, "--json");

@@ -184,6 +184,7 @@ static dsm_status add_analysis(collector *c, int index, json_t *analyses)
 {
     const dsm_def_analysis *a = &c->d->analyses[index];
     const dsm_def_run *r = &c->d->runs[a->run];
+    if (a->kind == DSM_ANALYSIS_EXPERTS) return DSM_OK; /* the report reads its file */
     json_t *points = json_array();
     json_t *o = json_pack("{s:s, s:s, s:s, s:o}", "run", r->name, "label", r->label, "kind",
                           dsm_analysis_names[a->kind], "points", points);

@@ -23,35 +23,23 @@ static dsm_status no_memory(const char *what, dsm_err *err)
 
 /* --- paths ------------------------------------------------------------------------------------ */
 
-/* printf into a malloc'd string. */
-#define format_path(out, ...)                                                                      \
-    do {                                                                                           \
-        dsm_buf b_ = {0};                                                                          \
-        dsm_buf_fmt(&b_, __VA_ARGS__);                                                             \
-        *(out) = b_.failed ? (free(b_.data), NULL) : b_.data;                                      \
-    } while (0)
-
 char *dsm_experiment_path(const dsm_experiment_options *o, const char *folder, const char *name)
 {
-    char *path;
-    format_path(&path, "%s/%s/%s", o->root, folder, name);
-    return path;
+    return dsm_format("%s/%s/%s", o->root, folder, name);
 }
 
 char *dsm_analysis_path(const dsm_experiment_options *o, const char *id, dsm_analysis_kind kind)
 {
-    char *path;
-    format_path(&path, "%s/analyses/%s.%s.json", o->root, id, dsm_analysis_names[kind]);
-    return path;
+    return dsm_format("%s/analyses/%s.%s.json", o->root, id, dsm_analysis_names[kind]);
 }
 
 static dsm_status name_paths(dsm_wanted *w, const dsm_experiment_options *o, dsm_err *err)
 {
     snprintf(w->id, sizeof w->id, "%.48s-s%" PRId64, w->run->name, w->seed);
-    format_path(&w->recipes, "%s/recipes/%s", o->root, w->id);
-    format_path(&w->dir, "%s/runs/%s", o->root, w->id);
-    format_path(&w->log, "%s/logs/%s.log", o->root, w->id);
-    format_path(&w->config, "%s/mini/%s/%s.json", o->configs, o->size, w->run->model);
+    w->recipes = dsm_format("%s/recipes/%s", o->root, w->id);
+    w->dir = dsm_format("%s/runs/%s", o->root, w->id);
+    w->log = dsm_format("%s/logs/%s.log", o->root, w->id);
+    w->config = dsm_format("%s/mini/%s/%s.json", o->configs, o->size, w->run->model);
     return w->recipes && w->dir && w->log && w->config ? DSM_OK : no_memory(w->id, err);
 }
 
@@ -73,7 +61,7 @@ static dsm_status add_set(set_list *l, const char *key, const char *value, dsm_e
 {
     if (l->n == MAX_SETS)
         return dsm_fail(err, DSM_ELIMIT, "set: found more than %d keys", MAX_SETS);
-    format_path(&l->item[l->n], "%s=%s", key, value);
+    l->item[l->n] = dsm_format("%s=%s", key, value);
     return l->item[l->n++] ? DSM_OK : no_memory(key, err);
 }
 
@@ -114,7 +102,7 @@ static dsm_status read_recipe(dsm_wanted *w, const dsm_experiment_options *o, ds
 {
     set_list sets = {0};
     char *base;
-    format_path(&base, "%s/mini/%s.yaml", o->configs, o->size);
+    base = dsm_format("%s/mini/%s.yaml", o->configs, o->size);
     w->recipe = malloc(sizeof *w->recipe);
     dsm_status status = base && w->recipe ? add_sets(&sets, w, o, err) : no_memory(w->id, err);
     if (status == DSM_OK && !dsm_fs_exists(base))
@@ -222,7 +210,7 @@ static dsm_status compare_recipes(dsm_wanted *w, const char *path, dsm_err *err)
 static dsm_status compare(dsm_wanted *w, const dsm_experiment_options *o, dsm_err *err)
 {
     char *recipe = dsm_fs_join(w->recipes, "recipe.yaml"), *data;
-    format_path(&data, "%s/train/data.json", o->data);
+    data = dsm_format("%s/train/data.json", o->data);
     dsm_status status = recipe && data ? compare_recipes(w, recipe, err) : no_memory(w->id, err);
     if (status == DSM_OK && !*w->difference && !same_in(w->recipes, "config.json", w->config))
         snprintf(w->difference, sizeof w->difference, "its model is not that of %.100s", w->config);
@@ -332,9 +320,9 @@ static dsm_status move_aside(const char *path, dsm_err *err)
     for (int i = 1; dsm_fs_exists(path) && status == DSM_OK; i++) {
         char *old;
         if (i == 1)
-            format_path(&old, "%s.old", path);
+            old = dsm_format("%s.old", path);
         else
-            format_path(&old, "%s.old.%d", path, i);
+            old = dsm_format("%s.old.%d", path, i);
         if (!old)
             status = no_memory(path, err);
         else if (!dsm_fs_exists(old) && rename(path, old) < 0)

@@ -127,6 +127,36 @@ $ dsmoe experiment duel --size tiny --data data --out r --dry-run
 1> slow-s1                  train        of another recipe
 1> fast-s1                  train        of another recipe
 
+# --- analyses of trained runs: at training's windows, experts by domain ---
+$ mkdir -p data/domains && cp -r data/valid data/domains/left && cp -r data/valid data/domains/right
+$ cat > configs/experiments/look.yaml <<TXT
+$ title: A look
+$ source: nobody
+$ runs:
+$   - {name: fast, model: moe, set: {optimizer.peak_lr: 1.0e-2}}
+$ analyses:
+$   - {run: fast, kind: active, at: [2, 3]}
+$   - {run: fast, kind: experts}
+$ claims:
+$   - {text: All that were trained are as good, at_most: ["fast@active=3", fast], within: 0.000001}
+$   - {text: Fewer are better, less: ["fast@active=2", fast]}
+$ TXT
+$ sed -i 's/"max_position_embeddings": 16/"max_position_embeddings": 64/' configs/mini/tiny/moe.json
+$ dsmoe experiment look --size tiny --data data --out l --quiet --json > look.json
+$ python3 -c "
+$ import json
+$ o = json.load(open('look.json'))
+$ print([c['verdict'] for c in o['claims']], [(a['kind'], len(a['points'])) for a in o['analyses']])
+$ e = json.load(open('l/analyses/fast-s1.experts.json'))
+$ print([d['name'] for d in e['domains']], len(e['layers'][0]['experts']), bool(e['layers'][0]['experts'][0]['top_tokens']))"
+1> ['holds', {*}] [('active', 2)]
+1> ['left', 'right'] 8 True
+
+$ dsmoe experiment look --size tiny --data data --out l --dry-run
+1> fast-s1                  train        done
+1> fast-s1                  active       done
+1> fast-s1                  experts      done
+
 # --- a run that fails does not sink the others ---
 $ sed -i 's/model: moe, set: {optimizer.peak_lr: 1.0e-5}/model: narrow/' configs/experiments/duel.yaml
 $ dsmoe experiment duel --size tiny --data data --out f
@@ -148,6 +178,6 @@ $ analyses: [{run: a, kind: mask, at: [1]}]' 'runs: &x [*x]'; do printf 'title: 
 2> dsmoe experiment: configs/experiments/bad.yaml: runs: found none, expected at least one
 2> dsmoe experiment: configs/experiments/bad.yaml: runs[1]: found a second run "a"
 2> dsmoe experiment: configs/experiments/bad.yaml: claims[0]: found run "b", expected one of its runs
-2> dsmoe experiment: configs/experiments/bad.yaml: analyses[0]: found analysis "mask", expected mask_top, drop_shared or active
+2> dsmoe experiment: configs/experiments/bad.yaml: analyses[0]: found analysis "mask", expected mask_top, drop_shared, active or experts
 2> dsmoe experiment: configs/experiments/bad.yaml:3: found an alias, expected the value itself
 exit 1
