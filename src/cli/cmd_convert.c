@@ -54,7 +54,7 @@ static dsm_status convert(const dsm_cli *cli, const char *src, const char *dst,
 {
     dsm_progress bar;
     dsm_progress_begin(&bar, "convert", "B", 0, cli->quiet);
-    dsm_interrupt_catch();
+    dsm_interrupt_catch(NULL);
     o->progress = show_progress;
     o->progress_arg = &bar;
     dsm_status status = dsm_model_convert(src, dst, o, err);

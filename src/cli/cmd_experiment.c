@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* dsmoe experiment: the papers' comparisons as resumable sets of runs. */
 #include "cli/cmd.h"
+#include "cli/interrupt.h"
 #include "cli/opts.h"
 #include "cli/print.h"
 #include "cli/progress.h"
@@ -9,7 +10,6 @@
 #include "dsmoe/experiment.h"
 
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,25 +41,6 @@ static const char help[] =
     "Results stand in DIR/results/NAME.json; `dsmoe report DIR` makes a page of them.\n";
 
 enum { MAX_NAMES = 32, MAX_RESULT = 1 << 26 };
-
-/* --- stopping --------------------------------------------------------------------------------- */
-
-static volatile sig_atomic_t stop_requested;
-
-static void request_stop(int signal_number)
-{
-    (void)signal_number;
-    stop_requested = 1;
-}
-
-/* The handler serves once: the next signal of its kind has its usual effect. */
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = request_stop, .sa_flags = (int)SA_RESETHAND};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
 
 /* --- telling ---------------------------------------------------------------------------------- */
 
@@ -264,9 +245,9 @@ static dsm_status run_names(const dsm_cli *cli, const char *const *names, int n,
         .planned = on_planned,
         .progress = on_progress,
         .finished = on_finished,
-        .stop = &stop_requested,
+        .stop = dsm_interrupt_flag(),
     };
-    catch_signals();
+    dsm_interrupt_catch(NULL);
     dsm_status status = dsm_experiment_run(names, n, o, &events, err);
     if (t.begun) dsm_progress_end(&t.bar, NULL);
     if (status != DSM_OK && status != DSM_EIO) return status;

@@ -59,7 +59,7 @@ static dsm_status make(const dsm_cli *cli, dsm_make_options *o, dsm_err *err)
 {
     dsm_progress bar;
     dsm_progress_begin(&bar, "init", "B", 0, cli->quiet);
-    dsm_interrupt_catch();
+    dsm_interrupt_catch(NULL);
     o->progress = show_progress;
     o->progress_arg = &bar;
     dsm_status status = dsm_model_make(o, err);

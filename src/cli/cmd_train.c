@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* dsmoe train: a recipe, or a run that goes on. */
 #include "cli/cmd.h"
+#include "cli/interrupt.h"
 #include "cli/opts.h"
 #include "cli/print.h"
 #include "cli/progress.h"
@@ -8,7 +9,6 @@
 #include "dsmoe/engine.h"
 #include "dsmoe/train.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,27 +37,8 @@ static const char help[] =
     "\n"
     "Ctrl-C finishes the step, writes a checkpoint and stops; a second one stops at once.\n";
 
-/* --- stopping --------------------------------------------------------------------------------- */
-
-static volatile sig_atomic_t stop_requested;
-
-static void request_stop(int signal_number)
-{
-    (void)signal_number;
-    static const char note[] =
-        "\ndsmoe train: finishing this step and saving; once more stops at once\n";
-    stop_requested = 1;
-    if (write(STDERR_FILENO, note, sizeof note - 1) < 0) return; /* nobody to tell */
-}
-
-/* The handler serves once: the next signal of its kind has its usual effect. */
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = request_stop, .sa_flags = (int)SA_RESETHAND};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
+static const char on_stop[] =
+    "\ndsmoe train: finishing this step and saving; once more stops at once\n";
 
 /* --- telling ---------------------------------------------------------------------------------- */
 
@@ -215,12 +196,12 @@ static dsm_status train(const dsm_cli *cli, dsm_trainer *trainer, dsm_err *err)
         .eval = on_eval,
         .generate = on_generate,
         .sample = on_sample,
-        .stop = &stop_requested,
+        .stop = dsm_interrupt_flag(),
     };
     dsm_train_result result;
     dsm_trainer_info(trainer, &t.info);
     tell_start(cli, &t.info);
-    catch_signals();
+    dsm_interrupt_catch(on_stop);
     dsm_progress_begin(&t.bar, "train", "steps", (double)t.info.first_step, cli->quiet);
     dsm_status status = dsm_trainer_run(trainer, &events, &result, err);
     dsm_progress_end(&t.bar, NULL);

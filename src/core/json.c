@@ -4,6 +4,7 @@
 #include "core/buf.h"
 #include "core/fs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,22 @@ dsm_status dsm_json_read(json_t **out, const char *path, size_t max_bytes, dsm_e
         status = dsm_json_parse(out, text.data ? text.data : "", text.len, path, err);
     dsm_buf_free(&text);
     return status;
+}
+
+dsm_status dsm_json_need_string(const json_t *o, const char *key, const char **out,
+                                const char *what, dsm_err *err)
+{
+    *out = NULL;
+    DSM_TRY(dsm_json_string(o, key, out, what, err));
+    if (*out && **out) return DSM_OK;
+    return dsm_fail(err, DSM_EFORMAT, "%s: %s is missing", what, key);
+}
+
+dsm_json_place dsm_json_item(const char *what, const char *list, size_t i)
+{
+    dsm_json_place p;
+    snprintf(p.text, sizeof p.text, "%.240s: %s[%zu]", what, list, i);
+    return p;
 }
 
 const char *dsm_json_type_name(const json_t *v)

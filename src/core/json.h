@@ -27,6 +27,16 @@ dsm_status dsm_json_bool(const json_t *o, const char *key, bool *out, const char
 dsm_status dsm_json_string(const json_t *o, const char *key, const char **out, const char *what,
                            dsm_err *err);
 
+/* A text that has to be there and not empty. */
+dsm_status dsm_json_need_string(const json_t *o, const char *key, const char **out,
+                                const char *what, dsm_err *err);
+
+/* "WHAT: LIST[I]", where an item of a list stands, for messages. */
+typedef struct dsm_json_place {
+    char text[320];
+} dsm_json_place;
+dsm_json_place dsm_json_item(const char *what, const char *list, size_t i);
+
 /* "object", "array", "string", "integer", "real", "boolean" or "null". */
 const char *dsm_json_type_name(const json_t *v);
 

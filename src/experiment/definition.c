@@ -19,18 +19,6 @@ const char *const dsm_analysis_names[DSM_N_ANALYSES + 1] = {"mask_top", "drop_sh
 
 /* --- parts of a definition -------------------------------------------------------------------- */
 
-/* "table1.yaml: runs[3]" for messages. */
-typedef struct place {
-    char text[160];
-} place;
-
-static place place_of(const char *what, const char *list, size_t i)
-{
-    place p;
-    snprintf(p.text, sizeof p.text, "%.120s: %s[%zu]", what, list, i);
-    return p;
-}
-
 /* Every key of an object is in the list. */
 static dsm_status check_keys(const json_t *o, const char *const *known, size_t n, const char *what,
                              dsm_err *err)
@@ -51,14 +39,6 @@ static dsm_status check_keys(const json_t *o, const char *const *known, size_t n
                             near ? "; did you mean " : "", near ? near : "");
     }
     return DSM_OK;
-}
-
-static dsm_status need_text(const json_t *o, const char *key, const char **out, const char *what,
-                            dsm_err *err)
-{
-    DSM_TRY(dsm_json_string(o, key, out, what, err));
-    if (*out && **out) return DSM_OK;
-    return dsm_fail(err, DSM_EFORMAT, "%s: %s: found nothing, expected a text", what, key);
 }
 
 /* Names become names of files. */
@@ -92,9 +72,9 @@ static dsm_status read_run(dsm_definition *d, const json_t *o, const char *what,
     static const char *const keys[] = {"name", "label", "model", "set", "paper"};
     dsm_def_run r = {.paper = NAN};
     DSM_TRY(check_keys(o, keys, sizeof keys / sizeof *keys, what, err));
-    DSM_TRY(need_text(o, "name", &r.name, what, err));
+    DSM_TRY(dsm_json_need_string(o, "name", &r.name, what, err));
     DSM_TRY(check_name(r.name, what, err));
-    DSM_TRY(need_text(o, "model", &r.model, what, err));
+    DSM_TRY(dsm_json_need_string(o, "model", &r.model, what, err));
     DSM_TRY(check_name(r.model, what, err));
     r.label = r.name;
     DSM_TRY(dsm_json_string(o, "label", &r.label, what, err));
@@ -162,9 +142,9 @@ static dsm_status read_analysis(dsm_definition *d, const json_t *o, const char *
     dsm_def_analysis a = {0};
     const char *run = NULL, *kind = NULL;
     DSM_TRY(check_keys(o, keys, sizeof keys / sizeof *keys, what, err));
-    DSM_TRY(need_text(o, "run", &run, what, err));
+    DSM_TRY(dsm_json_need_string(o, "run", &run, what, err));
     DSM_TRY(need_run(d, run, &a.run, what, err));
-    DSM_TRY(need_text(o, "kind", &kind, what, err));
+    DSM_TRY(dsm_json_need_string(o, "kind", &kind, what, err));
     DSM_TRY(read_kind(kind, &a.kind, what, err));
     if (a.kind != DSM_ANALYSIS_EXPERTS) DSM_TRY(read_points(&a, o, what, err));
     d->analyses[d->n_analyses++] = a;
@@ -192,7 +172,7 @@ static dsm_status read_claim(dsm_definition *d, const json_t *o, const char *wha
     static const char *const keys[] = {"text", "metric", "less", "at_most", "within"};
     dsm_def_claim c = {.metric = d->metric};
     DSM_TRY(check_keys(o, keys, sizeof keys / sizeof *keys, what, err));
-    DSM_TRY(need_text(o, "text", &c.text, what, err));
+    DSM_TRY(dsm_json_need_string(o, "text", &c.text, what, err));
     DSM_TRY(dsm_json_string(o, "metric", &c.metric, what, err));
     DSM_TRY(dsm_json_real(o, "within", &c.within, what, err));
     const json_t *less = json_object_get(o, "less"), *at_most = json_object_get(o, "at_most");
@@ -223,7 +203,7 @@ static dsm_status read_list(dsm_definition *d, const char *key, size_t max, part
         return dsm_fail(err, DSM_EFORMAT, "%s: %s: expected a list of at most %zu", what, key, max);
     json_array_foreach(list, i, item)
     {
-        DSM_TRY(read(d, item, place_of(what, key, i).text, err));
+        DSM_TRY(read(d, item, dsm_json_item(what, key, i).text, err));
     }
     return DSM_OK;
 }
@@ -232,8 +212,8 @@ static dsm_status read_parts(dsm_definition *d, const char *what, dsm_err *err)
 {
     static const char *const keys[] = {"title", "source", "metric", "runs", "analyses", "claims"};
     DSM_TRY(check_keys(d->file, keys, sizeof keys / sizeof *keys, what, err));
-    DSM_TRY(need_text(d->file, "title", &d->title, what, err));
-    DSM_TRY(need_text(d->file, "source", &d->source, what, err));
+    DSM_TRY(dsm_json_need_string(d->file, "title", &d->title, what, err));
+    DSM_TRY(dsm_json_need_string(d->file, "source", &d->source, what, err));
     d->metric = "loss";
     DSM_TRY(dsm_json_string(d->file, "metric", &d->metric, what, err));
     DSM_TRY(read_list(d, "runs", DSM_MAX_RUNS, read_run, what, err));

@@ -28,27 +28,6 @@ static dsm_status no_memory(const char *path, dsm_err *err)
 
 /* --- fetching --------------------------------------------------------------------------------- */
 
-/* Where a value stands, for messages: "results/table1.json: runs[2]". */
-typedef struct place {
-    char text[320];
-} place;
-
-static place place_in(const char *path, const char *list, size_t i)
-{
-    place p;
-    snprintf(p.text, sizeof p.text, "%.240s: %s[%zu]", path, list, i);
-    return p;
-}
-
-static dsm_status need_text(const json_t *o, const char *key, const char **out, const char *what,
-                            dsm_err *err)
-{
-    *out = NULL;
-    DSM_TRY(dsm_json_string(o, key, out, what, err));
-    if (*out) return DSM_OK;
-    return dsm_fail(err, DSM_EFORMAT, "%s: %s is missing", what, key);
-}
-
 static dsm_status optional_real(const json_t *o, const char *key, double *out, const char *what,
                                 dsm_err *err)
 {
@@ -100,7 +79,7 @@ static dsm_status read_seed(dsm_seed_outcome *s, const dsm_outcome *o, const jso
 {
     const char *dir = NULL;
     DSM_TRY(dsm_json_int(from, "seed", 0, INT64_MAX, &s->seed, what, err));
-    DSM_TRY(need_text(from, "state", &s->state, what, err));
+    DSM_TRY(dsm_json_need_string(from, "state", &s->state, what, err));
     DSM_TRY(dsm_json_string(from, "dir", &dir, what, err));
     DSM_TRY(dsm_json_string(from, "error", &s->error, what, err));
     for (int f = 0; f < DSM_N_FIGURES; f++)
@@ -116,7 +95,7 @@ static dsm_status read_run(dsm_run_outcome *r, const dsm_outcome *o, const json_
 {
     const json_t *seeds;
     int n;
-    DSM_TRY(need_text(from, "name", &r->name, what, err));
+    DSM_TRY(dsm_json_need_string(from, "name", &r->name, what, err));
     r->label = r->name;
     DSM_TRY(dsm_json_string(from, "label", &r->label, what, err));
     DSM_TRY(optional_real(from, "paper", &r->paper, what, err));
@@ -140,7 +119,7 @@ static dsm_status read_runs(dsm_outcome *o, dsm_err *err)
     if (!(o->runs = items(n, sizeof *o->runs))) return no_memory(o->path, err);
     o->n_runs = n;
     for (int i = 0; i < n; i++) {
-        place at = place_in(o->path, "runs", (size_t)i);
+        dsm_json_place at = dsm_json_item(o->path, "runs", (size_t)i);
         DSM_TRY(read_run(&o->runs[i], o, json_array_get(list, (size_t)i), at.text, err));
     }
     return DSM_OK;
@@ -171,8 +150,8 @@ static dsm_status read_sweep(dsm_sweep *s, const json_t *from, const char *what,
 {
     const json_t *points;
     int n;
-    DSM_TRY(need_text(from, "run", &s->run, what, err));
-    DSM_TRY(need_text(from, "kind", &s->kind, what, err));
+    DSM_TRY(dsm_json_need_string(from, "run", &s->run, what, err));
+    DSM_TRY(dsm_json_need_string(from, "kind", &s->kind, what, err));
     s->label = s->run;
     DSM_TRY(dsm_json_string(from, "label", &s->label, what, err));
     DSM_TRY(get_list(from, "points", &points, &n, what, err));
@@ -191,7 +170,7 @@ static dsm_status read_sweeps(dsm_outcome *o, dsm_err *err)
     if (!(o->sweeps = items(n, sizeof *o->sweeps))) return no_memory(o->path, err);
     o->n_sweeps = n;
     for (int i = 0; i < n; i++) {
-        place at = place_in(o->path, "analyses", (size_t)i);
+        dsm_json_place at = dsm_json_item(o->path, "analyses", (size_t)i);
         DSM_TRY(read_sweep(&o->sweeps[i], json_array_get(list, (size_t)i), at.text, err));
     }
     return DSM_OK;
@@ -208,9 +187,9 @@ static dsm_status read_claims(dsm_outcome *o, dsm_err *err)
     o->n_claims = n;
     for (int i = 0; i < n; i++) {
         const json_t *from = json_array_get(list, (size_t)i);
-        place at = place_in(o->path, "claims", (size_t)i);
-        DSM_TRY(need_text(from, "text", &o->claims[i].text, at.text, err));
-        DSM_TRY(need_text(from, "verdict", &o->claims[i].verdict, at.text, err));
+        dsm_json_place at = dsm_json_item(o->path, "claims", (size_t)i);
+        DSM_TRY(dsm_json_need_string(from, "text", &o->claims[i].text, at.text, err));
+        DSM_TRY(dsm_json_need_string(from, "verdict", &o->claims[i].verdict, at.text, err));
         DSM_TRY(dsm_json_string(from, "figures", &o->claims[i].figures, at.text, err));
     }
     return DSM_OK;
@@ -233,7 +212,7 @@ static dsm_status read_head(dsm_outcome *o, dsm_err *err)
         {"size", &o->size},       {"metric", &o->metric_name}, {"machine", &o->machine},
         {"version", &o->version}, {"commit", &o->commit},      {"created", &o->created},
     };
-    DSM_TRY(need_text(o->file, "experiment", &o->name, o->path, err));
+    DSM_TRY(dsm_json_need_string(o->file, "experiment", &o->name, o->path, err));
     o->title = o->name;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         DSM_TRY(dsm_json_string(o->file, texts[i].key, texts[i].out, o->path, err));

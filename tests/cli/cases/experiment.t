@@ -3,8 +3,8 @@ $ dsmoe experiment
 2> dsmoe experiment: found 0 names, expected 1 to 32 (or list)
 exit 2
 
-$ dsmoe experiment duel
-2> dsmoe experiment: configs/experiments: {*}
+$ dsmoe experiment duel --configs nowhere
+2> dsmoe experiment: nowhere/experiments: {*}
 exit 1
 
 # --- every experiment of the papers is whole at every size ---
