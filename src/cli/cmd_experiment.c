@@ -132,22 +132,48 @@ static void print_paper(const json_t *paper)
         printf(" %8s", "");
 }
 
-static void print_runs(const json_t *runs)
+/* Bytes that a text of UTF-8 has beyond its characters: printf pads by bytes. */
+static int extra_bytes(const char *text)
+{
+    int n = 0;
+    for (; *text; text++)
+        n += ((unsigned char)*text & 0xC0) == 0x80;
+    return n;
+}
+
+static void print_text(const char *text, int width)
+{
+    printf("%-*s", width + extra_bytes(text), text);
+}
+
+static void print_mean(const json_t *seeds, const char *key)
+{
+    char text[48];
+    put_mean(seeds, key, text, sizeof text);
+    printf("  ");
+    print_text(text, 18);
+}
+
+/* Parameters are those outside embedding and head, as tokens per parameter count them. */
+static void print_runs(const json_t *o)
 {
     json_t *run;
     size_t i;
-    printf("%-22s %8s %8s %7s  %-18s %-18s %8s\n", "run", "params", "active", "tok/par",
-           "valid loss", "MaxVio", "paper");
-    json_array_foreach(runs, i, run)
+    const char *metric = json_string_value(json_object_get(o, "metric"));
+    printf("%-34s %8s %8s %7s  %-18s  %-18s %8s\n", "run", "params", "active", "tok/par", metric,
+           "MaxVio", "paper");
+    json_array_foreach(json_object_get(o, "runs"), i, run)
     {
-        char loss[48], vio[48];
         const json_t *seeds = json_object_get(run, "seeds");
-        put_mean(seeds, "loss", loss, sizeof loss);
-        put_mean(seeds, "max_vio", vio, sizeof vio);
-        printf("%-22s %8s %8s %7.0f  %-18s %-18s", json_string_value(json_object_get(run, "label")),
-               dsm_print_count(json_number_value(json_object_get(run, "params"))),
-               dsm_print_count(json_number_value(json_object_get(run, "active_params"))),
-               json_number_value(json_object_get(run, "tokens_per_active_param")), loss, vio);
+        double active = json_number_value(json_object_get(run, "active_params_inner"));
+        double ends = json_number_value(json_object_get(run, "active_params")) - active;
+        print_text(json_string_value(json_object_get(run, "label")), 34);
+        printf(" %8s %8s %7.0f",
+               dsm_print_count(json_number_value(json_object_get(run, "params")) - ends),
+               dsm_print_count(active),
+               json_number_value(json_object_get(run, "tokens_per_active_param")));
+        print_mean(seeds, metric);
+        print_mean(seeds, "max_vio");
         print_paper(json_object_get(run, "paper"));
         printf("\n");
     }
@@ -163,9 +189,8 @@ static void print_analyses(const json_t *analyses)
                json_string_value(json_object_get(a, "kind")));
         json_array_foreach(json_object_get(a, "points"), k, p)
         {
-            char loss[48];
-            put_mean(json_object_get(p, "seeds"), "loss", loss, sizeof loss);
-            printf("  %8.4g  %-18s", json_number_value(json_object_get(p, "x")), loss);
+            printf("  %8.4g", json_number_value(json_object_get(p, "x")));
+            print_mean(json_object_get(p, "seeds"), "loss");
             print_paper(json_object_get(p, "paper"));
             printf("\n");
         }
@@ -177,7 +202,7 @@ static void print_result(const json_t *o)
     json_t *claim;
     size_t i;
     printf("\n%s\n\n", json_string_value(json_object_get(o, "title")));
-    print_runs(json_object_get(o, "runs"));
+    print_runs(o);
     print_analyses(json_object_get(o, "analyses"));
     if (json_array_size(json_object_get(o, "claims")) > 0) printf("\n");
     json_array_foreach(json_object_get(o, "claims"), i, claim)

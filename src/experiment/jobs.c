@@ -34,15 +34,25 @@ static bool same_run(const dsm_def_run *a, const dsm_def_run *b)
     return same_set && strcmp(a->model, b->model) == 0;
 }
 
+/* Takes w over. */
+static dsm_status keep_wanted(dsm_jobs *s, dsm_wanted *w, dsm_err *err)
+{
+    dsm_wanted *more = realloc(s->wanted, (size_t)(s->n_wanted + 1) * sizeof *more);
+    if (!more) {
+        dsm_wanted_free(w);
+        return dsm_fail(err, DSM_ENOMEM, "experiments: out of memory");
+    }
+    s->wanted = more;
+    s->wanted[s->n_wanted++] = *w;
+    return DSM_OK;
+}
+
 static dsm_status add_wanted(dsm_jobs *s, const dsm_def_run *run, int64_t seed, dsm_err *err)
 {
     dsm_wanted w;
     DSM_TRY(dsm_wanted_make(&w, s->options, run, seed, err));
     const dsm_wanted *known = find_id(s, w.id);
-    if (!known) {
-        s->wanted[s->n_wanted++] = w;
-        return DSM_OK;
-    }
+    if (!known) return keep_wanted(s, &w, err);
     bool same = same_run(known->run, run);
     dsm_wanted_free(&w);
     if (same) return DSM_OK;
@@ -73,17 +83,30 @@ static dsm_status settle_changed(dsm_jobs *s, dsm_err *err)
     return status;
 }
 
+/* A run with a seed that was not asked for: what was trained some other time counts as well. */
+static dsm_status add_trained(dsm_jobs *s, const dsm_def_run *run, int64_t seed, dsm_err *err)
+{
+    dsm_wanted w;
+    DSM_TRY(dsm_wanted_make(&w, s->options, run, seed, err));
+    if (w.state != DSM_RUN_DONE || find_id(s, w.id)) {
+        dsm_wanted_free(&w);
+        return DSM_OK;
+    }
+    s->seeds = seed;
+    return keep_wanted(s, &w, err);
+}
+
 static dsm_status plan_runs(dsm_jobs *s, const dsm_definition *d, int n, dsm_err *err)
 {
-    size_t most = 0;
-    for (int i = 0; i < n; i++)
-        most += (size_t)(d[i].n_runs * s->options->seeds);
-    s->wanted = calloc(most, sizeof *s->wanted);
-    if (!s->wanted) return dsm_fail(err, DSM_ENOMEM, "experiments: out of memory");
+    s->seeds = s->options->seeds;
     for (int64_t seed = 1; seed <= s->options->seeds; seed++)
         for (int i = 0; i < n; i++)
             for (int r = 0; r < d[i].n_runs; r++)
                 DSM_TRY(add_wanted(s, &d[i].runs[r], seed, err));
+    for (int64_t seed = s->seeds + 1; seed == s->seeds + 1; seed++)
+        for (int i = 0; i < n; i++)
+            for (int r = 0; r < d[i].n_runs; r++)
+                DSM_TRY(add_trained(s, &d[i].runs[r], seed, err));
     return settle_changed(s, err);
 }
 
@@ -148,8 +171,8 @@ static void add_analysis(dsm_jobs *s, const dsm_definition *d, const dsm_def_ana
                          int64_t seed)
 {
     const dsm_wanted *w = dsm_jobs_find(s, &d->runs[a->run], seed);
-    dsm_job *training = training_of(s, w);
-    if (is_planned(s, w, a->kind)) return;
+    dsm_job *training = w ? training_of(s, w) : NULL;
+    if (!training || is_planned(s, w, a->kind)) return;
     dsm_job *j = &s->jobs[s->n_jobs++];
     *j = (dsm_job){.wanted = training->wanted, .analysis = a, .after = training};
     j->work = analysis_share * w->work * (a->n > 0 ? a->n : 1);
@@ -162,12 +185,12 @@ static dsm_status plan_jobs(dsm_jobs *s, const dsm_definition *d, int n, dsm_err
 {
     size_t most = (size_t)s->n_wanted;
     for (int i = 0; i < n; i++)
-        most += (size_t)(d[i].n_analyses * s->options->seeds);
+        most += (size_t)(d[i].n_analyses * s->seeds);
     s->jobs = calloc(most, sizeof *s->jobs);
     if (!s->jobs) return dsm_fail(err, DSM_ENOMEM, "experiments: out of memory");
     for (int i = 0; i < s->n_wanted; i++)
         add_training(s, &s->wanted[i]);
-    for (int64_t seed = 1; seed <= s->options->seeds; seed++)
+    for (int64_t seed = 1; seed <= s->seeds; seed++)
         for (int i = 0; i < n; i++)
             for (int a = 0; a < d[i].n_analyses; a++)
                 add_analysis(s, &d[i], &d[i].analyses[a], seed);

@@ -35,6 +35,7 @@ typedef struct dsm_jobs {
     dsm_wanted *wanted;                       /* (n_wanted) */
     dsm_job *jobs;                            /* (n_jobs), training before analyses */
     int n_wanted, n_jobs, n_at_once, threads; /* threads: of one job */
+    int64_t seeds; /* 1 … seeds: those asked for and those done before */
 } dsm_jobs;
 
 /* Find out what definitions (n) need and what is there. Runs of another recipe are DSM_EUSAGE,
@@ -47,7 +48,7 @@ void dsm_jobs_free(dsm_jobs *s); /* kills what runs; accepts a zeroed struct */
 /* Do them all. Jobs that fail are left DSM_JOB_FAILED; DSM_EINTERRUPTED when asked to stop. */
 dsm_status dsm_jobs_run(dsm_jobs *s, dsm_err *err);
 
-/* The run of a definition with a seed. */
+/* The run of a definition with a seed; NULL: neither asked for nor done. */
 const dsm_wanted *dsm_jobs_find(const dsm_jobs *s, const dsm_def_run *run, int64_t seed);
 /* How its training stands. */
 const dsm_job *dsm_jobs_training(const dsm_jobs *s, const dsm_wanted *w);

@@ -24,12 +24,13 @@ enum { MAX_FILE = 1 << 26 };
 static const struct {
     const char *name, *metric;
     bool of_training;
+    double spread; /* standard deviation over seeds, as a share, until there are several seeds */
 } measures[] = {
-    {"loss", "loss", false},
-    {"perplexity", "perplexity", false},
-    {"bits_per_byte", "bits_per_byte", false},
-    {"max_vio", "max_vio", false},
-    {"train_max_vio", "max_vio", true},
+    {"loss", "loss", false, 0.002},
+    {"perplexity", "perplexity", false, 0.006},
+    {"bits_per_byte", "bits_per_byte", false, 0.002},
+    {"max_vio", "max_vio", false, 0.1},
+    {"train_max_vio", "max_vio", true, 0.1},
 };
 enum { N_MEASURES = sizeof measures / sizeof *measures };
 
@@ -89,6 +90,7 @@ static const char *state_of(const dsm_job *j)
 static dsm_status add_seed(collector *c, int run, int64_t seed, json_t *seeds)
 {
     const dsm_wanted *w = dsm_jobs_find(c->s, &c->d->runs[run], seed);
+    if (!w) return DSM_OK; /* of these seeds only others were trained */
     const dsm_job *j = dsm_jobs_training(c->s, w);
     dsm_cost cost = dsm_wanted_cost(w);
     char dir[96];
@@ -128,7 +130,7 @@ static dsm_status add_run(collector *c, int run, json_t *runs)
                           number(r->paper), "seeds", seeds);
     if (!o || json_array_append_new(runs, o) < 0) return no_memory(c);
     DSM_TRY(add_sizes(c, dsm_jobs_find(c->s, r, 1), o));
-    for (int64_t seed = 1; seed <= c->s->options->seeds; seed++)
+    for (int64_t seed = 1; seed <= c->s->seeds; seed++)
         DSM_TRY(add_seed(c, run, seed, seeds));
     return DSM_OK;
 }
@@ -154,9 +156,10 @@ static dsm_status read_analysis(const collector *c, const dsm_def_analysis *a, i
                                 json_t **file)
 {
     const dsm_wanted *w = dsm_jobs_find(c->s, &c->d->runs[a->run], seed);
+    *file = NULL;
+    if (!w) return DSM_OK;
     char *path = dsm_analysis_path(c->s->options, w->id, a->kind);
     dsm_status status = path ? DSM_OK : no_memory(c);
-    *file = NULL;
     bool there = path && dsm_jobs_training(c->s, w)->state == DSM_JOB_DONE && dsm_fs_exists(path);
     if (there) status = dsm_json_read(file, path, MAX_FILE, c->err);
     free(path);
@@ -194,7 +197,7 @@ static dsm_status add_analysis(collector *c, int index, json_t *analyses)
             json_pack("{s:f, s:o, s:[]}", "x", a->at[i], "paper", number(a->paper[i]), "seeds");
         if (!p || json_array_append_new(points, p) < 0) return no_memory(c);
     }
-    for (int64_t seed = 1; seed <= c->s->options->seeds; seed++)
+    for (int64_t seed = 1; seed <= c->s->seeds; seed++)
         DSM_TRY(add_points(c, index, seed, points));
     return DSM_OK;
 }
@@ -242,9 +245,10 @@ static dsm_status add_claim(const collector *c, const dsm_def_claim *claim, json
     if (metric < 0)
         return dsm_fail(c->err, DSM_EFORMAT, "%s: metric: found %.40s, expected one that runs have",
                         c->d->name, claim->metric);
+    const dsm_spread spread = {pooled_deviation(c, metric), measures[metric].spread};
     dsm_verdict verdict =
         dsm_verdict_of(sample_of(c, &claim->a, metric), sample_of(c, &claim->b, metric),
-                       claim->within, pooled_deviation(c, metric), figures, sizeof figures);
+                       claim->within, spread, figures, sizeof figures);
     json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "text", claim->text, "metric", claim->metric,
                           "verdict", dsm_verdict_names[verdict], "figures", figures);
     return o && json_array_append_new(claims, o) == 0 ? DSM_OK : no_memory(c);

@@ -26,32 +26,36 @@ double dsm_sample_deviation(const dsm_sample *s)
 }
 
 /* Squared standard error of a mean. */
-static double error_of(const dsm_sample *s, double pooled)
+static double error_of(const dsm_sample *s, dsm_spread spread)
 {
-    double deviation = s->n >= 2 ? dsm_sample_deviation(s) : pooled;
-    if (isnan(deviation)) deviation = DSM_ONE_SEED_SPREAD * fabs(s->mean);
+    double deviation = s->n >= 2 ? dsm_sample_deviation(s) : spread.pooled;
+    if (isnan(deviation)) deviation = spread.share * fabs(s->mean);
     return deviation * deviation / s->n;
 }
 
 static int put(char *out, size_t size, const dsm_sample *s)
 {
     if (s->n == 0) return snprintf(out, size, "–");
-    if (s->n == 1) return snprintf(out, size, "%.4f (one seed)", s->mean);
+    if (s->n == 1) return snprintf(out, size, "%.4f", s->mean);
     return snprintf(out, size, "%.4f ± %.4f", s->mean, dsm_sample_deviation(s));
 }
 
-dsm_verdict dsm_verdict_of(const dsm_sample *a, const dsm_sample *b, double within, double pooled,
-                           char *figures, size_t size)
+static void put_figures(char *out, size_t size, const dsm_sample *a, const dsm_sample *b)
 {
-    if (figures) {
-        char left[64], right[64];
-        put(left, sizeof left, a);
-        put(right, sizeof right, b);
-        snprintf(figures, size, "%s against %s", left, right);
-    }
+    char left[64], right[64];
+    put(left, sizeof left, a);
+    put(right, sizeof right, b);
+    const char *seeds = a->n == 1 && b->n == 1 ? " (one seed)" : "";
+    snprintf(out, size, "%s against %s%s", left, right, seeds);
+}
+
+dsm_verdict dsm_verdict_of(const dsm_sample *a, const dsm_sample *b, double within,
+                           dsm_spread spread, char *figures, size_t size)
+{
+    if (figures) put_figures(figures, size, a, b);
     if (a->n == 0 || b->n == 0) return DSM_VERDICT_NOT_RUN;
     double room = b->mean + within * fabs(b->mean) - a->mean; /* above 0: as claimed */
-    double noise = 2 * sqrt(error_of(a, pooled) + error_of(b, pooled));
+    double noise = 2 * sqrt(error_of(a, spread) + error_of(b, spread));
     if (fabs(room) <= noise) return within > 0 && room > 0 ? DSM_VERDICT_HOLDS : DSM_VERDICT_NOISE;
     return room > 0 ? DSM_VERDICT_HOLDS : DSM_VERDICT_FAILS;
 }

@@ -5,14 +5,11 @@
  *
  *   2 sqrt(s_a²/n_a + s_b²/n_b),
  *
- * with s the standard deviation over seeds. A value of one seed takes the pooled deviation of those
- * that have several; where none has, DSM_ONE_SEED_SPREAD of its value stands in. */
+ * with s the standard deviation over seeds; a value of one seed takes that of the others. */
 #ifndef DSMOE_EXPERIMENT_VERDICT_H
 #define DSMOE_EXPERIMENT_VERDICT_H
 
 #include <stddef.h>
-
-#define DSM_ONE_SEED_SPREAD 0.002
 
 /* Mean and standard deviation (n - 1) of values as they come; n = 0: neither. */
 typedef struct dsm_sample {
@@ -32,9 +29,15 @@ typedef enum dsm_verdict {
 } dsm_verdict;
 extern const char *const dsm_verdict_names[DSM_N_VERDICTS];
 
-/* Is a < b (within = 0), or a <= b (1 + within)? pooled: standard deviation of samples with one
- * value, NAN where unknown. figures (may be NULL): "2.243 ± 0.004 against 2.249 ± 0.003". */
-dsm_verdict dsm_verdict_of(const dsm_sample *a, const dsm_sample *b, double within, double pooled,
-                           char *figures, size_t size);
+/* What stands in for the standard deviation of a value of one seed. */
+typedef struct dsm_spread {
+    double pooled; /* of runs that have several seeds; NAN where none has */
+    double share;  /* then: of the value */
+} dsm_spread;
+
+/* Is a < b (within = 0), or a <= b (1 + within)? figures (may be NULL): "2.243 ± 0.004
+ * against 2.249 ± 0.003". */
+dsm_verdict dsm_verdict_of(const dsm_sample *a, const dsm_sample *b, double within,
+                           dsm_spread spread, char *figures, size_t size);
 
 #endif

@@ -29,6 +29,8 @@ static void sample_is_mean_and_deviation(void **state)
     assert_true(isnan(dsm_sample_deviation(&s)));
 }
 
+static const dsm_spread assumed = {NAN, 0.002};
+
 /* Three seeds each, deviation 0.01: two standard errors of a difference are 2·0.01·sqrt(2/3). */
 static void difference_must_stand_clear_of_seeds(void **state)
 {
@@ -39,9 +41,10 @@ static void difference_must_stand_clear_of_seeds(void **state)
     dsm_sample near = sample(3, (const double[]){2.00, 2.01, 2.02});
     dsm_sample far = sample(3, (const double[]){2.01, 2.02, 2.03});
     assert_true(room > 0.01 && room < 0.02);
-    assert_int_equal(dsm_verdict_of(&a, &near, 0, NAN, NULL, 0), DSM_VERDICT_NOISE);
-    assert_int_equal(dsm_verdict_of(&a, &far, 0, NAN, figures, sizeof figures), DSM_VERDICT_HOLDS);
-    assert_int_equal(dsm_verdict_of(&far, &a, 0, NAN, NULL, 0), DSM_VERDICT_FAILS);
+    assert_int_equal(dsm_verdict_of(&a, &near, 0, assumed, NULL, 0), DSM_VERDICT_NOISE);
+    assert_int_equal(dsm_verdict_of(&a, &far, 0, assumed, figures, sizeof figures),
+                     DSM_VERDICT_HOLDS);
+    assert_int_equal(dsm_verdict_of(&far, &a, 0, assumed, NULL, 0), DSM_VERDICT_FAILS);
     assert_string_equal(figures, "2.0000 ± 0.0100 against 2.0200 ± 0.0100");
 }
 
@@ -50,10 +53,14 @@ static void one_seed_borrows_the_spread_of_others(void **state)
     (void)state;
     dsm_sample a = sample(1, (const double[]){2.00}), b = sample(1, (const double[]){2.02});
     dsm_sample none = {0};
-    assert_int_equal(dsm_verdict_of(&a, &b, 0, 0.001, NULL, 0), DSM_VERDICT_HOLDS);
-    assert_int_equal(dsm_verdict_of(&a, &b, 0, 0.010, NULL, 0), DSM_VERDICT_NOISE);
-    assert_int_equal(dsm_verdict_of(&a, &b, 0, NAN, NULL, 0), DSM_VERDICT_HOLDS);
-    assert_int_equal(dsm_verdict_of(&a, &none, 0, NAN, NULL, 0), DSM_VERDICT_NOT_RUN);
+    char figures[160];
+    assert_int_equal(dsm_verdict_of(&a, &b, 0, (dsm_spread){0.001, 0}, NULL, 0), DSM_VERDICT_HOLDS);
+    assert_int_equal(dsm_verdict_of(&a, &b, 0, (dsm_spread){0.010, 0}, NULL, 0), DSM_VERDICT_NOISE);
+    assert_int_equal(dsm_verdict_of(&a, &b, 0, assumed, NULL, 0), DSM_VERDICT_HOLDS);
+    assert_int_equal(dsm_verdict_of(&a, &b, 0, (dsm_spread){NAN, 0.004}, figures, sizeof figures),
+                     DSM_VERDICT_NOISE);
+    assert_string_equal(figures, "2.0000 against 2.0200 (one seed)");
+    assert_int_equal(dsm_verdict_of(&a, &none, 0, assumed, NULL, 0), DSM_VERDICT_NOT_RUN);
 }
 
 static void at_most_leaves_room(void **state)
@@ -61,9 +68,9 @@ static void at_most_leaves_room(void **state)
     (void)state;
     dsm_sample a = sample(2, (const double[]){2.0099, 2.0101});
     dsm_sample b = sample(2, (const double[]){1.9999, 2.0001});
-    assert_int_equal(dsm_verdict_of(&a, &b, 0.01, NAN, NULL, 0), DSM_VERDICT_HOLDS);
-    assert_int_equal(dsm_verdict_of(&a, &b, 0.002, NAN, NULL, 0), DSM_VERDICT_FAILS);
-    assert_int_equal(dsm_verdict_of(&b, &a, 0.002, NAN, NULL, 0), DSM_VERDICT_HOLDS);
+    assert_int_equal(dsm_verdict_of(&a, &b, 0.01, assumed, NULL, 0), DSM_VERDICT_HOLDS);
+    assert_int_equal(dsm_verdict_of(&a, &b, 0.002, assumed, NULL, 0), DSM_VERDICT_FAILS);
+    assert_int_equal(dsm_verdict_of(&b, &a, 0.002, assumed, NULL, 0), DSM_VERDICT_HOLDS);
 }
 
 /* --- YAML ------------------------------------------------------------------------------------- */

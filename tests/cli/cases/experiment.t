@@ -98,6 +98,13 @@ $ print([c['verdict'] for c in b['claims']])"
 1> [['done', 'done'], ['done', 'done']] True True
 1> ['holds', 'does not hold at this scale']
 
+# Seeds that were trained some other time count too.
+$ dsmoe experiment duel --size tiny --data data --out r --quiet --json | python3 -c "
+$ import json, sys
+$ o = json.load(sys.stdin)
+$ print([[s['state'] for s in r['seeds']] for r in o['runs']], [c['verdict'] for c in o['claims']])"
+1> [['done', 'done'], ['done', 'done']] ['holds', 'does not hold at this scale']
+
 # --- kill -9 in the middle of everything changes no number ---
 $ sed -i 's/^steps: 40/steps: 400/' configs/mini/tiny.yaml
 $ dsmoe experiment duel --size tiny --data data --out whole --quiet --json > whole.json
