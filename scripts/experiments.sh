@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # The papers' experiments, from nothing: set-up, build, a corpus of about 100 MB (English, Chinese, code)
-# out of Debian packages, a tokenizer of 2048 entries, token shards, training, and the page of results.
+# out of Debian packages, a tokenizer of 320 entries, token shards, training, and the page of results.
 #
 #   scripts/experiments.sh [NAME...] [OPTIONS]      default: table1 --size hour
 #   scripts/experiments.sh --data-only              everything before training
@@ -36,8 +36,8 @@ if [ ! -e $out/corpus/manifest.json ]; then
     python3 tools/make_corpus.py --size medium --out $out/corpus
 fi
 if [ ! -e $out/tokenizer/tokenizer.json ]; then
-    say "tokenizer: byte-level BPE, 2048 entries"
-    $dsmoe tokenizer train --vocab-size 2048 --out $out/tokenizer $out/corpus/train
+    say "tokenizer: byte-level BPE, 320 entries"
+    $dsmoe tokenizer train --vocab-size 320 --out $out/tokenizer $out/corpus/train
 fi
 for part in train valid; do
     [ ! -e $out/$part/data.json ] || continue

@@ -6,7 +6,8 @@ Kept from the papers: the standard FFN of width w = 8/3 d, 16 of them in all and
 w times their relative size, MoE in every layer, balance factor 0.01, the schedule in shares of the
 run, and tokens: about 330 for each activated parameter outside embedding and head (100 G over 0.3 G).
 Scaled: width d and layers L; heads are 16 wide; the standard deviation of initial weights is
-0.006 sqrt(1280 / d); the vocabulary is 2048 entries and a sequence 128 tokens.
+0.006 sqrt(1280 / d); the vocabulary is 320 entries, 6.7 d at the
+size hour as the papers' is 6.4 d, and a sequence 128 tokens.
 
     tools/make_mini.py          write
     tools/make_mini.py --check  fail if the files are not what this would write
@@ -19,7 +20,7 @@ import pathlib
 import sys
 
 SIZES = {"smoke": (24, 2), "hour": (48, 3), "night": (96, 4)}  # d, L
-VOCAB, SEQ, BATCH, HEAD, PER_PARAM = 2048, 128, 64, 16, 330
+VOCAB, SEQ, BATCH, HEAD, PER_PARAM = 320, 128, 64, 16, 330
 PEAK_LR = {"smoke": 4.0e-3, "hour": 4.0e-3, "night": 2.0e-3}
 
 # name: shared experts, routed experts, active routed experts, relative size of an expert, "dsmoe" keys
