@@ -26,7 +26,7 @@ typedef struct dsm_experiment_options {
     int64_t seeds;       /* runs with seed 1 … seeds */
     int64_t jobs;        /* runs at once; 0: one per core */
     int threads;         /* over all jobs; 0: all cores */
-    bool restart;        /* set runs of another recipe aside and train them anew */
+    bool restart;        /* set runs that cannot be used aside, train them anew */
     bool dry_run;        /* only find out what is to do */
 } dsm_experiment_options;
 

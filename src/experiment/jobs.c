@@ -61,13 +61,13 @@ static dsm_status add_wanted(dsm_jobs *s, const dsm_def_run *run, int64_t seed, 
                     run->name);
 }
 
-/* All that were made by another recipe are set aside, or named in one message. */
+/* All that cannot be used are set aside, or named in one message. */
 static dsm_status settle_changed(dsm_jobs *s, dsm_err *err)
 {
     dsm_buf list = {0};
     for (int i = 0; i < s->n_wanted; i++) {
         dsm_wanted *w = &s->wanted[i];
-        if (w->state != DSM_RUN_CHANGED) continue;
+        if (w->state != DSM_RUN_UNFIT) continue;
         if (s->options->restart && !s->options->dry_run)
             DSM_TRY(dsm_wanted_set_aside(w, s->options, err));
         else
@@ -76,7 +76,7 @@ static dsm_status settle_changed(dsm_jobs *s, dsm_err *err)
     dsm_status status = DSM_OK;
     if (list.len && !s->options->dry_run)
         status = dsm_fail(err, DSM_EUSAGE,
-                          "%s holds runs of another recipe: %.300s; --restart sets them aside "
+                          "%s holds runs that cannot be used: %.300s; --restart sets them aside "
                           "and trains them anew",
                           s->options->root, list.data);
     dsm_buf_free(&list);
@@ -203,7 +203,7 @@ static const char *state_text(const dsm_job *j)
         [DSM_RUN_NEW] = "to do",
         [DSM_RUN_PART] = "begun",
         [DSM_RUN_DONE] = "done",
-        [DSM_RUN_CHANGED] = "of another recipe",
+        [DSM_RUN_UNFIT] = "cannot be used",
     };
     if (j->analysis) return j->was_done ? "done" : "to do";
     return states[j->wanted->state];

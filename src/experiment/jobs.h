@@ -38,7 +38,7 @@ typedef struct dsm_jobs {
     int64_t seeds; /* 1 … seeds: those asked for and those done before */
 } dsm_jobs;
 
-/* Find out what definitions (n) need and what is there. Runs of another recipe are DSM_EUSAGE,
+/* Find out what definitions (n) need and what is there. Runs that cannot be used are DSM_EUSAGE,
  * naming them all, unless options->restart. */
 dsm_status dsm_jobs_make(dsm_jobs *s, const dsm_definition *definitions, int n,
                          const dsm_experiment_options *o, const dsm_experiment_events *events,

@@ -223,25 +223,35 @@ static dsm_status compare(dsm_wanted *w, const dsm_experiment_options *o, dsm_er
 
 /* Done is what was evaluated after its last step; the evaluation is written after the checkpoint.
  */
-static dsm_status find_progress(dsm_wanted *w, dsm_err *err)
+static dsm_status read_progress(dsm_wanted *w, const char *path, bool *done, dsm_err *err)
 {
     dsm_store *store = NULL;
-    char *path = dsm_fs_join(w->dir, "runs.db");
-    bool found = false;
     double loss;
-    dsm_status status = path ? DSM_OK : no_memory(w->id, err);
-    w->state = DSM_RUN_PART;
-    if (status == DSM_OK && dsm_fs_exists(path)) {
-        status = dsm_store_open(&store, path, err);
-        if (status == DSM_OK) status = dsm_store_last_step(store, &w->step, err);
-        if (status == DSM_OK)
-            status =
-                dsm_store_get_eval(store, w->recipe->steps, "valid", "loss", &found, &loss, err);
-        dsm_store_close(store);
-    }
-    if (found) w->state = DSM_RUN_DONE;
-    free(path);
+    *done = false;
+    if (!dsm_fs_exists(path)) return DSM_OK;
+    dsm_status status = dsm_store_open(&store, path, err);
+    if (status == DSM_OK) status = dsm_store_last_step(store, &w->step, err);
+    if (status == DSM_OK)
+        status = dsm_store_get_eval(store, w->recipe->steps, "valid", "loss", done, &loss, err);
+    dsm_store_close(store);
     return status;
+}
+
+/* A store that cannot be read spoils its run alone. */
+static dsm_status find_progress(dsm_wanted *w, dsm_err *err)
+{
+    char *path = dsm_fs_join(w->dir, "runs.db");
+    bool done;
+    dsm_err why;
+    if (!path) return no_memory(w->id, err);
+    if (read_progress(w, path, &done, &why) != DSM_OK) {
+        w->state = DSM_RUN_UNFIT;
+        snprintf(w->difference, sizeof w->difference, "%.140s", why.msg);
+    } else {
+        w->state = done ? DSM_RUN_DONE : DSM_RUN_PART;
+    }
+    free(path);
+    return DSM_OK;
 }
 
 static dsm_status find_state(dsm_wanted *w, const dsm_experiment_options *o, dsm_err *err)
@@ -253,7 +263,7 @@ static dsm_status find_state(dsm_wanted *w, const dsm_experiment_options *o, dsm
     if (!begun) return DSM_OK;
     DSM_TRY(compare(w, o, err));
     if (!*w->difference) return find_progress(w, err);
-    w->state = DSM_RUN_CHANGED;
+    w->state = DSM_RUN_UNFIT;
     return DSM_OK;
 }
 

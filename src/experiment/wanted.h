@@ -21,10 +21,10 @@
 #include "experiment/definition.h"
 
 typedef enum dsm_run_state {
-    DSM_RUN_NEW,    /* nothing there */
-    DSM_RUN_PART,   /* begun: goes on from its newest checkpoint */
-    DSM_RUN_DONE,   /* trained and evaluated */
-    DSM_RUN_CHANGED /* made by another recipe, model or data */
+    DSM_RUN_NEW,  /* nothing there */
+    DSM_RUN_PART, /* begun: goes on from its newest checkpoint */
+    DSM_RUN_DONE, /* trained and evaluated */
+    DSM_RUN_UNFIT /* made by another recipe, model or data, or damaged */
 } dsm_run_state;
 
 /* One training run: of a definition's run, with a seed. */
@@ -36,7 +36,7 @@ typedef struct dsm_wanted {
     dsm_recipe *recipe; /* what it must be trained by */
     char *config;       /* CONFIGS/mini/SIZE/MODEL.json */
     dsm_run_state state;
-    char difference[160]; /* DSM_RUN_CHANGED: what differs */
+    char difference[160]; /* DSM_RUN_UNFIT: what is wrong with it */
     int64_t step;         /* done so far */
     double work;          /* FLOPs of the whole run, for the time left */
 } dsm_wanted;

@@ -118,7 +118,7 @@ $ print([[x['loss'] == y['loss'] for x, y in zip(p['seeds'], q['seeds'])] for p,
 
 # --- a run of another recipe is not taken for this one ---
 $ dsmoe experiment duel --size tiny --data data --out r --seeds 1
-2> dsmoe experiment: r holds runs of another recipe: slow-s1 (found steps: 40, expected steps: 400), fast-s1 (found steps: 40, expected steps: 400); --restart sets them aside and trains them anew
+2> dsmoe experiment: r holds runs that cannot be used: slow-s1 (found steps: 40, expected steps: 400), fast-s1 (found steps: 40, expected steps: 400); --restart sets them aside and trains them anew
 exit 2
 
 $ dsmoe experiment duel --size tiny --data data --out r --quiet --restart > /dev/null && ls r/runs
@@ -131,8 +131,15 @@ $ dsmoe experiment duel --size tiny --data data --out r --quiet --restart > /dev
 
 $ sed -i 's/"num_experts_per_tok": 2/"num_experts_per_tok": 3/' configs/mini/tiny/moe.json
 $ dsmoe experiment duel --size tiny --data data --out r --dry-run
-1> slow-s1                  train        of another recipe
-1> fast-s1                  train        of another recipe
+1> slow-s1                  train        cannot be used
+1> fast-s1                  train        cannot be used
+
+# --- neither is a damaged one ---
+$ sed -i 's/"num_experts_per_tok": 3/"num_experts_per_tok": 2/' configs/mini/tiny/moe.json
+$ printf 'no database, and long enough to be told from a new one' > r/runs/slow-s1/runs.db
+$ dsmoe experiment duel --size tiny --data data --out r
+2> dsmoe experiment: r holds runs that cannot be used: slow-s1 (r/runs/slow-s1/runs.db: {*}); --restart sets them aside and trains them anew
+exit 2
 
 # --- analyses of trained runs: at training's windows, experts by domain ---
 $ mkdir -p data/domains && cp -r data/valid data/domains/left && cp -r data/valid data/domains/right
@@ -148,7 +155,7 @@ $ claims:
 $   - {text: All that were trained are as good, at_most: ["fast@active=3", fast], within: 0.000001}
 $   - {text: Fewer are better, less: ["fast@active=2", fast]}
 $ TXT
-$ sed -i 's/"max_position_embeddings": 16/"max_position_embeddings": 64/' configs/mini/tiny/moe.json
+$ sed -i 's/"num_experts_per_tok": 2/"num_experts_per_tok": 3/; s/"max_position_embeddings": 16/"max_position_embeddings": 64/' configs/mini/tiny/moe.json
 $ dsmoe experiment look --size tiny --data data --out l --quiet --json > look.json
 $ python3 -c "
 $ import json
