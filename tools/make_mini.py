@@ -7,7 +7,8 @@ w times their relative size, MoE in every layer, balance factor 0.01, the schedu
 run, and tokens: about 330 for each activated parameter outside embedding and head (100 G over 0.3 G).
 Scaled: width d and layers L; heads are 16 wide; the standard deviation of initial weights is
 0.006 sqrt(1280 / d); the vocabulary is 320 entries, 6.7 d at the
-size hour as the papers' is 6.4 d, and a sequence 128 tokens.
+size hour as the papers' is 6.4 d; a sequence is 128 tokens, and balance losses are taken over the batch of
+8192, since so few tokens are too few to be balanced over (the papers' sequences have 2048).
 
     tools/make_mini.py          write
     tools/make_mini.py --check  fail if the files are not what this would write
@@ -103,7 +104,7 @@ batch: {{sequences: {BATCH}, micro: {BATCH}}}
 steps: {steps}
 optimizer: {{peak_lr: {PEAK_LR[size]}}}
 schedule: {{kind: step_decay, warmup: {steps * 8 // 100}, at: [0.8, 0.9], factor: 0.316}}
-balance: {{expert: 0.01}}
+balance: {{expert: 0.01, scope: batch}}
 eval: {{every: {steps // 10}, sequences: 1000000}}
 checkpoint: {{every: {steps // 10}, keep: 1}}
 log: {{every: {max(1, steps // 200)}}}
