@@ -22,7 +22,7 @@ import sys
 
 SIZES = {"smoke": (24, 2), "hour": (48, 3), "night": (96, 4)}  # d, L
 VOCAB, SEQ, BATCH, HEAD, PER_PARAM = 320, 128, 64, 16, 330
-PEAK_LR = {"smoke": 4.0e-3, "hour": 4.0e-3, "night": 2.0e-3}
+PEAK_LR = {"smoke": 8.0e-3, "hour": 8.0e-3, "night": 4.0e-3}
 
 # name: shared experts, routed experts, active routed experts, relative size of an expert, "dsmoe" keys
 MOE = {
@@ -61,7 +61,7 @@ def common(d, layers, model_type, architecture, width):
         "num_hidden_layers": layers,
         "num_attention_heads": max(1, d // HEAD),
         "num_key_value_heads": max(1, d // HEAD),
-        "max_position_embeddings": 4 * SEQ,
+        "max_position_embeddings": SEQ,
         "rms_norm_eps": 1e-06,
         "rope_theta": 10000.0,
         "initializer_range": round(0.006 * math.sqrt(1280 / d), 4),
