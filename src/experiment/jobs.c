@@ -159,26 +159,55 @@ static dsm_job *training_of(const dsm_jobs *s, const dsm_wanted *w)
     return NULL;
 }
 
-static bool is_planned(const dsm_jobs *s, const dsm_wanted *w, dsm_analysis_kind kind)
+static dsm_job *find_planned(const dsm_jobs *s, const dsm_wanted *w, dsm_analysis_kind kind)
 {
     for (int i = 0; i < s->n_jobs; i++)
         if (s->jobs[i].wanted == w && s->jobs[i].analysis && s->jobs[i].analysis->kind == kind)
-            return true;
-    return false;
+            return &s->jobs[i];
+    return NULL;
 }
 
-static void add_analysis(dsm_jobs *s, const dsm_definition *d, const dsm_def_analysis *a,
-                         int64_t seed)
+/* Points that another experiment wants of the same run go into the same file. */
+static dsm_status add_points(dsm_def_analysis *all, const dsm_def_analysis *more, const char *id,
+                             dsm_err *err)
 {
-    const dsm_wanted *w = dsm_jobs_find(s, &d->runs[a->run], seed);
-    dsm_job *training = w ? training_of(s, w) : NULL;
-    if (!training || is_planned(s, w, a->kind)) return;
-    dsm_job *j = &s->jobs[s->n_jobs++];
-    *j = (dsm_job){.wanted = training->wanted, .analysis = a, .after = training};
-    j->work = analysis_share * w->work * (a->n > 0 ? a->n : 1);
+    for (int i = 0; i < more->n; i++) {
+        bool known = false;
+        for (int k = 0; k < all->n; k++)
+            known = known || fabs(all->at[k] - more->at[i]) < 1e-9;
+        if (known) continue;
+        if (all->n == DSM_MAX_POINTS)
+            return dsm_fail(err, DSM_ELIMIT, "%s: analysis %s: found more than %d points", id,
+                            dsm_analysis_names[all->kind], DSM_MAX_POINTS);
+        all->at[all->n++] = more->at[i];
+    }
+    return DSM_OK;
+}
+
+static void see_analysis(const dsm_jobs *s, dsm_job *j)
+{
+    int n = j->analysis->n > 0 ? j->analysis->n : 1;
+    j->work = analysis_share * j->wanted->work * n;
     j->was_done = analysis_is_done(s, j);
     j->state = j->was_done ? DSM_JOB_DONE : DSM_JOB_WAITING;
     j->done = j->was_done ? j->work : 0;
+}
+
+static dsm_status add_analysis(dsm_jobs *s, const dsm_definition *d, const dsm_def_analysis *a,
+                               int64_t seed, dsm_err *err)
+{
+    const dsm_wanted *w = dsm_jobs_find(s, &d->runs[a->run], seed);
+    dsm_job *training = w ? training_of(s, w) : NULL, *j;
+    if (!training) return DSM_OK;
+    if ((j = find_planned(s, w, a->kind))) {
+        DSM_TRY(add_points(&j->points, a, w->id, err));
+    } else {
+        j = &s->jobs[s->n_jobs++];
+        *j = (dsm_job){.wanted = training->wanted, .after = training, .points = *a};
+        j->analysis = &j->points;
+    }
+    see_analysis(s, j);
+    return DSM_OK;
 }
 
 static dsm_status plan_jobs(dsm_jobs *s, const dsm_definition *d, int n, dsm_err *err)
@@ -193,7 +222,7 @@ static dsm_status plan_jobs(dsm_jobs *s, const dsm_definition *d, int n, dsm_err
     for (int64_t seed = 1; seed <= s->seeds; seed++)
         for (int i = 0; i < n; i++)
             for (int a = 0; a < d[i].n_analyses; a++)
-                add_analysis(s, &d[i], &d[i].analyses[a], seed);
+                DSM_TRY(add_analysis(s, &d[i], &d[i].analyses[a], seed, err));
     return DSM_OK;
 }
 

@@ -19,7 +19,8 @@ typedef enum dsm_job_state {
 
 typedef struct dsm_job {
     dsm_wanted *wanted;               /* what it trains or analyses */
-    const dsm_def_analysis *analysis; /* NULL: it trains */
+    const dsm_def_analysis *analysis; /* its points; NULL: it trains */
+    dsm_def_analysis points;          /* all that the experiments want of this kind */
     struct dsm_job *after;            /* must be done before; NULL: nothing */
     dsm_job_state state;
     bool was_done;     /* before this process began */

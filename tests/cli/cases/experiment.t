@@ -156,17 +156,28 @@ $   - {text: All that were trained are as good, at_most: ["fast@active=3", fast]
 $   - {text: Fewer are better, less: ["fast@active=2", fast]}
 $ TXT
 $ sed -i 's/"num_experts_per_tok": 2/"num_experts_per_tok": 3/; s/"max_position_embeddings": 16/"max_position_embeddings": 64/' configs/mini/tiny/moe.json
-$ dsmoe experiment look --size tiny --data data --out l --quiet --json > look.json
+$ cat > configs/experiments/glance.yaml <<TXT
+$ title: A glance at the same run
+$ source: nobody
+$ runs:
+$   - {name: fast, model: moe, set: {optimizer.peak_lr: 1.0e-2}}
+$ analyses:
+$   - {run: fast, kind: active, at: [1, 3]}
+$ TXT
+$ dsmoe experiment look glance --size tiny --data data --out l --quiet --json > /dev/null
 $ python3 -c "
 $ import json
-$ o = json.load(open('look.json'))
-$ print([c['verdict'] for c in o['claims']], [(a['kind'], len(a['points'])) for a in o['analyses']])
+$ o = json.load(open('l/results/look.json'))
+$ at = {p['x']: p['seeds'][0]['loss'] for p in o['analyses'][0]['points']}
+$ print(o['claims'][0]['verdict'], sorted(at), abs(at[3] - o['runs'][0]['seeds'][0]['loss']) < 1e-6)
+$ print([p['x'] for p in json.load(open('l/analyses/fast-s1.active.json'))['points']])
 $ e = json.load(open('l/analyses/fast-s1.experts.json'))
 $ print([d['name'] for d in e['domains']], len(e['layers'][0]['experts']), bool(e['layers'][0]['experts'][0]['top_tokens']))"
-1> ['holds', {*}] [('active', 2)]
+1> holds [2.0, 3.0] True
+1> [2.0, 3.0, 1.0]
 1> ['left', 'right'] 8 True
 
-$ dsmoe experiment look --size tiny --data data --out l --dry-run
+$ dsmoe experiment glance look --size tiny --data data --out l --dry-run
 1> fast-s1                  train        done
 1> fast-s1                  active       done
 1> fast-s1                  experts      done
