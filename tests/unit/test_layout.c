@@ -1,22 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Grids of devices: parts that add up to the whole, volumes by hand, reach against enumeration. */
-#include "support/support.h"
+#include "support/papers.h"
 
 #include "dsmoe/layout.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-static dsm_model_config published(const char *name)
-{
-    char path[512];
-    dsm_model_config c;
-    dsm_err err;
-    snprintf(path, sizeof path, TEST_SOURCE_DIR "/configs/paper/%s.json", name);
-    assert_ok(dsm_model_config_read(&c, path, &err));
-    return c;
-}
 
 /* V 20, d 8, 4 heads of 2 (2 for keys), 4 layers of which the first is dense with width 12, then 1
  * shared and 4 routed experts of width 6, 2 active. */
@@ -53,7 +43,7 @@ static void one_device_is_the_plan(void **state)
     (void)state;
     static const char *const names[] = {"deepseekmoe-16b", "deepseek-v2", "dense-0.2b"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        dsm_model_config c = published(names[i]);
+        dsm_model_config c = test_paper_config(names[i]);
         dsm_stage_plan s = stage_of(&c, grid(1, 1, 1, 1), 0);
         dsm_plan p;
         dsm_err err;
@@ -84,7 +74,7 @@ static void parts_add_up(void **state)
                  {"gshard-2b", 16, 9},
                  {"lossfree-1b", 2, 1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        dsm_model_config c = published(cases[i].config);
+        dsm_model_config c = test_paper_config(cases[i].config);
         dsm_plan whole;
         dsm_err err;
         int64_t params = 0, layers = 0;
@@ -126,7 +116,7 @@ static void a_split_model_by_hand(void **state)
 static void optimiser_state_is_shared(void **state)
 {
     (void)state;
-    dsm_model_config c = published("deepseekmoe-16b");
+    dsm_model_config c = test_paper_config("deepseekmoe-16b");
     dsm_layout_options o = grid(8, 4, 1, 1);
     dsm_stage_plan p = stage_of(&c, o, 0);
     int64_t others = p.params - p.expert_params;
@@ -144,7 +134,7 @@ static void optimiser_state_is_shared(void **state)
 static void earlier_stages_keep_more(void **state)
 {
     (void)state;
-    dsm_model_config c = published("dense-0.2b");
+    dsm_model_config c = test_paper_config("dense-0.2b");
     dsm_layout_options o = grid(1, 1, 1, 3);
     c.num_hidden_layers = 3;
     int64_t kept[3];
@@ -162,7 +152,8 @@ static void earlier_stages_keep_more(void **state)
 static void caches_are_split(void **state)
 {
     (void)state;
-    dsm_model_config plain = published("deepseekmoe-16b"), latent = published("deepseek-v2-lite");
+    dsm_model_config plain = test_paper_config("deepseekmoe-16b"),
+                     latent = test_paper_config("deepseek-v2-lite");
     double all = (double)stage_of(&plain, grid(1, 1, 1, 1), 0).serve.kv_cache;
     double part = (double)stage_of(&plain, grid(1, 1, 4, 2), 0).serve.kv_cache;
     assert_true(fabs(part / all - 1.0 / 8) < 0.01);
@@ -219,7 +210,7 @@ static void reach_is_what_enumeration_finds(void **state)
                  {8, 2, 4, 2}, {8, 3, 4, 2}, {8, 4, 2, 1}, {12, 3, 6, 2}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int X = 1; X <= cases[i].E; X *= 2) {
-            dsm_model_config c = published("deepseek-v2");
+            dsm_model_config c = test_paper_config("deepseek-v2");
             int E = cases[i].E, G = cases[i].G, most;
             if (E % X != 0 || (G > 1 && X % G != 0 && G % X != 0)) continue;
             c.n_routed_experts = E, c.num_experts_per_tok = cases[i].K;
@@ -236,8 +227,9 @@ static void reach_is_what_enumeration_finds(void **state)
 static void device_limits_bound_the_reach(void **state)
 {
     (void)state;
-    dsm_model_config v2 = published("deepseek-v2"), lite = published("deepseek-v2-lite");
-    dsm_model_config dense = published("dense-0.2b");
+    dsm_model_config v2 = test_paper_config("deepseek-v2"),
+                     lite = test_paper_config("deepseek-v2-lite");
+    dsm_model_config dense = test_paper_config("dense-0.2b");
     assert_int_equal(dsm_layout_reach_limit(&v2, 8), 3);
     assert_int_equal(dsm_layout_reach_limit(&lite, 8), 6);
     assert_true(dsm_layout_reach(&v2, 8) < 3 && dsm_layout_reach(&lite, 8) > 4);
@@ -329,7 +321,7 @@ static void layouts_that_do_not_divide_are_refused(void **state)
     };
     /* clang-format on */
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        dsm_model_config c = published(cases[i].config);
+        dsm_model_config c = test_paper_config(cases[i].config);
         dsm_layout_options o = {.layout = cases[i].layout, .seq_len = 64, .micro = 1};
         dsm_err err;
         if (*cases[i].message)

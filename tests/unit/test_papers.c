@@ -4,7 +4,7 @@
  * One row per configuration. A figure is the text that is printed, so its last digit is its
  * precision; where ours is known to differ, the difference stands beside it and `why` explains it.
  * docs/plan.md has the same rows as a table, which is compared here. */
-#include "support/support.h"
+#include "support/papers.h"
 
 #include "dsmoe/plan.h"
 #include "train/schedule.h"
@@ -126,16 +126,6 @@ static const struct {
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
-static dsm_model_config config_of(const char *name)
-{
-    char path[512];
-    dsm_model_config c;
-    dsm_err err;
-    snprintf(path, sizeof path, CONFIGS "%s.json", name);
-    assert_ok(dsm_model_config_read(&c, path, &err));
-    return c;
-}
-
 /* --- figures ------------------------------------------------------------------------------------
  */
 
@@ -145,7 +135,7 @@ typedef struct figures {
 
 static figures ours(const paper *p, bool experts_alone)
 {
-    dsm_model_config c = config_of(p->config);
+    dsm_model_config c = test_paper_config(p->config);
     dsm_plan plan;
     dsm_err err;
     assert_ok(dsm_plan_make(&plan, &c, &(dsm_plan_options){p->T, 1, false}, &err));
@@ -230,7 +220,7 @@ static void table_of_model_scales(void **state)
         {80, 8192, 419e9, 1e9, 0.92, 0},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
-        dsm_model_config c = config_of("deepseek-llm-7b");
+        dsm_model_config c = test_paper_config("deepseek-llm-7b");
         dsm_plan p;
         dsm_err err;
         c.num_hidden_layers = rows[i].L, c.hidden_size = rows[i].d;
@@ -250,7 +240,7 @@ static void non_embedding_flops_of_7b_and_67b(void **state)
         double M;
     } cases[] = {{"deepseek-llm-7b", 42.28e9}, {"deepseek-llm-67b", 497.3e9}};
     for (size_t i = 0; i < COUNT(cases); i++) {
-        dsm_model_config c = config_of(cases[i].config);
+        dsm_model_config c = test_paper_config(cases[i].config);
         dsm_plan p;
         dsm_err err;
         assert_ok(dsm_plan_make(&p, &c, &(dsm_plan_options){4096, 1, false}, &err));

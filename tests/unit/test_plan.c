@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The bill of a model: counts by hand, memory as training takes it. What the papers print is in
  * test_papers.c. */
-#include "support/support.h"
+#include "support/papers.h"
 
 #include "dsmoe/plan.h"
 #include "train/step.h"
@@ -36,16 +36,6 @@ static dsm_plan plan_of(const shape *p)
     return plan;
 }
 
-static dsm_model_config published(const char *name)
-{
-    char path[512];
-    dsm_model_config c;
-    dsm_err err;
-    snprintf(path, sizeof path, TEST_SOURCE_DIR "/configs/paper/%s.json", name);
-    assert_ok(dsm_model_config_read(&c, path, &err));
-    return c;
-}
-
 static void near(const char *name, const char *what, double got, double expected, double slack)
 {
     if (fabs(got - expected) > slack)
@@ -57,7 +47,7 @@ static void near(const char *name, const char *what, double got, double expected
 static void true_widths_are_counted(void **state)
 {
     (void)state;
-    dsm_model_config c = published("deepseekmoe-16b");
+    dsm_model_config c = test_paper_config("deepseekmoe-16b");
     dsm_plan p;
     dsm_err err;
     assert_ok(dsm_plan_make(&p, &c, &(dsm_plan_options){4096, 1, false}, &err));
@@ -101,7 +91,7 @@ static void latent_models_are_counted(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *path = cases[i].config;
-        dsm_model_config c = published(path);
+        dsm_model_config c = test_paper_config(path);
         dsm_plan p;
         dsm_err err;
         assert_ok(dsm_plan_make(&p, &c, &(dsm_plan_options){1024, 1, false}, &err));
@@ -184,7 +174,7 @@ static void policies_save_memory(void **state)
     (void)state;
     dsm_plan whole, parts;
     dsm_err err;
-    dsm_model_config c = published("deepseekmoe-2b");
+    dsm_model_config c = test_paper_config("deepseekmoe-2b");
     assert_ok(dsm_plan_make(&whole, &c, &(dsm_plan_options){512, 8, false}, &err));
     assert_ok(dsm_plan_make(&parts, &c, &(dsm_plan_options){512, 8, true}, &err));
     for (int i = 0; i < DSM_N_RECOMPUTE; i++) {
@@ -213,7 +203,7 @@ static void nonsense_is_refused(void **state)
     (void)state;
     dsm_plan p;
     dsm_err err;
-    dsm_model_config c = published("deepseekmoe-16b");
+    dsm_model_config c = test_paper_config("deepseekmoe-16b");
     assert_fails(dsm_plan_make(&p, &c, &(dsm_plan_options){0, 1, false}, &err), DSM_ERANGE,
                  "found 1 sequences");
     c.num_experts_per_tok = 65;
@@ -227,7 +217,7 @@ static void distilled_routers_are_counted(void **state)
     (void)state;
     dsm_plan with, without;
     dsm_err err;
-    dsm_model_config c = published("switch-2b"); /* one expert per token */
+    dsm_model_config c = test_paper_config("switch-2b"); /* one expert per token */
     const dsm_plan_options o = {2048, 1, false};
     assert_ok(dsm_plan_make(&without, &c, &o, &err));
     c.router = DSM_ROUTER_STABLE;
@@ -243,7 +233,7 @@ static void expert_choice_costs_the_same(void **state)
     (void)state;
     dsm_plan choice, softmax;
     dsm_err err;
-    dsm_model_config c = published("deepseekmoe-2b");
+    dsm_model_config c = test_paper_config("deepseekmoe-2b");
     const dsm_plan_options o = {2048, 1, false};
     assert_ok(dsm_plan_make(&softmax, &c, &o, &err));
     c.router = DSM_ROUTER_EXPERT_CHOICE;
