@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """dsmoe report as a browser sees it: two runs are trained, results of an experiment with hostile names are
 written, and the page must ask the network for nothing, run nothing, fit a phone's width, show every
-plot with its labels inside the drawing, and take other colours in the dark. Runs $DSMOE_PROGRAM; without
-gnuplot or Chromium that part is skipped, and with CI set in the environment it fails."""
+plot with its labels inside the drawing, and take other colours in the dark. Runs $DSMOE_PROGRAM; exits 77
+(skipped) where there is no Chromium, which not every distribution packages, or 1 where CI is set."""
 import html
 import html.parser
 import json
@@ -146,25 +146,19 @@ def check_view(page, summary):
     assert colours[0] and all(a != b for a, b in zip(*colours)), f"colours do not change: {colours}"
 
 
-def missing(what):
-    print(f"skipped: found no {what}")
-    return 1 if os.environ.get("CI") else 0
-
-
 def main():
     with tempfile.TemporaryDirectory(prefix="dsmoe-report-") as folder:
         os.chdir(folder)
         train()
         write_results()
-        if not shutil.which("gnuplot"):
-            return missing("gnuplot")
         for paths in (["root"], ["root/runs/moe-s1", "root/runs/moe-s2"]):
             summary = json.loads(run(PROGRAM, "report", *paths, "--out", "page.html", "--json"))
             page = pathlib.Path("page.html").read_text()
             if paths == ["root"]:
                 check_source(page, summary)
             if not shutil.which("chromium"):
-                return missing("chromium")
+                print("found no chromium: the page was not looked at")
+                return 1 if os.environ.get("CI") else 77
             check_view(page, summary)
     return 0
 
