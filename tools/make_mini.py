@@ -22,7 +22,7 @@ import sys
 
 SIZES = {"smoke": (24, 2), "hour": (48, 3), "night": (96, 4)}  # d, L
 VOCAB, SEQ, BATCH, HEAD, PER_PARAM = 320, 128, 64, 16, 330
-PEAK_LR = {"smoke": 8.0e-3, "hour": 8.0e-3, "night": 4.0e-3}
+PEAK_LR = {"smoke": 8.0e-3, "hour": 4.0e-3, "night": 2.0e-3}  # in inverse proportion to d
 
 # name: shared experts, routed experts, active routed experts, relative size of an expert, "dsmoe" keys
 MOE = {
