@@ -15,7 +15,7 @@ static dsm_sample sample(int n, const double *values)
 {
     dsm_sample s = {0};
     for (int i = 0; i < n; i++)
-        dsm_sample_add(&s, values[i]);
+        dsm_sample_set(&s, i + 1, values[i]);
     return s;
 }
 
@@ -23,44 +23,58 @@ static void sample_is_mean_and_deviation(void **state)
 {
     (void)state;
     dsm_sample s = sample(4, (const double[]){2, 4, 4, 6});
-    assert_true(fabs(s.mean - 4) < 1e-12);
-    assert_true(fabs(dsm_sample_deviation(&s) - sqrt(8.0 / 3)) < 1e-12);
+    dsm_moments m = dsm_sample_moments(&s);
+    assert_true(m.n == 4 && fabs(m.mean - 4) < 1e-12);
+    assert_true(fabs(m.deviation - sqrt(8.0 / 3)) < 1e-12);
+    dsm_sample_set(&s, DSM_MAX_SEEDS + 1, 9);
+    dsm_sample_set(&s, 0, 9);
+    assert_int_equal(dsm_sample_moments(&s).n, 4);
     s = sample(1, (const double[]){2});
-    assert_true(isnan(dsm_sample_deviation(&s)));
+    assert_true(dsm_sample_moments(&s).deviation == 0);
 }
 
-static const dsm_spread assumed = {NAN, 0.002};
-
-/* Three seeds each, deviation 0.01: two standard errors of a difference are 2·0.01·sqrt(2/3). */
-static void difference_must_stand_clear_of_seeds(void **state)
+/* Seeds that move both alike do not hide a difference; those of either alone do. */
+static void difference_is_of_each_seed(void **state)
 {
     (void)state;
     char figures[160];
-    const double room = 2 * 0.01 * sqrt(2.0 / 3);
-    dsm_sample a = sample(3, (const double[]){1.99, 2.00, 2.01});
-    dsm_sample near = sample(3, (const double[]){2.00, 2.01, 2.02});
-    dsm_sample far = sample(3, (const double[]){2.01, 2.02, 2.03});
-    assert_true(room > 0.01 && room < 0.02);
-    assert_int_equal(dsm_verdict_of(&a, &near, 0, assumed, NULL, 0), DSM_VERDICT_NOISE);
-    assert_int_equal(dsm_verdict_of(&a, &far, 0, assumed, figures, sizeof figures),
+    dsm_sample a = sample(3, (const double[]){1.95, 2.00, 2.05});
+    dsm_sample alike = sample(3, (const double[]){1.96, 2.01, 2.06});
+    dsm_sample mixed = sample(3, (const double[]){2.06, 1.96, 2.01});
+    assert_int_equal(dsm_verdict_of(&a, &alike, 0, 0.001, figures, sizeof figures),
                      DSM_VERDICT_HOLDS);
-    assert_int_equal(dsm_verdict_of(&far, &a, 0, assumed, NULL, 0), DSM_VERDICT_FAILS);
-    assert_string_equal(figures, "2.0000 ± 0.0100 against 2.0200 ± 0.0100");
+    assert_string_equal(figures,
+                        "2.0000 ± 0.0500 against 2.0100 ± 0.0500, per seed -0.0100 ± 0.0000");
+    assert_int_equal(dsm_verdict_of(&alike, &a, 0, 0.001, NULL, 0), DSM_VERDICT_FAILS);
+    assert_int_equal(dsm_verdict_of(&a, &mixed, 0, 0.001, NULL, 0), DSM_VERDICT_NOISE);
 }
 
-static void one_seed_borrows_the_spread_of_others(void **state)
+/* With n seeds that agree, noise is 2 s_0 sqrt(4 / (3 + n) / n). */
+static void what_was_measured_before_counts_like_four_seeds(void **state)
 {
     (void)state;
+    for (int n = 1; n <= 8; n++) {
+        double at[8], under[8], over[8], noise = 2 * 0.01 * sqrt(4.0 / (3 + n) / n);
+        for (int i = 0; i < n; i++)
+            at[i] = 10, under[i] = 10 - 0.99 * noise, over[i] = 10 - 1.01 * noise;
+        dsm_sample a = sample(n, at), near = sample(n, under), far = sample(n, over);
+        assert_int_equal(dsm_verdict_of(&near, &a, 0, 0.001, NULL, 0), DSM_VERDICT_NOISE);
+        assert_int_equal(dsm_verdict_of(&far, &a, 0, 0.001, NULL, 0), DSM_VERDICT_HOLDS);
+    }
+}
+
+static void only_seeds_of_both_are_compared(void **state)
+{
+    (void)state;
+    char figures[160];
     dsm_sample a = sample(1, (const double[]){2.00}), b = sample(1, (const double[]){2.02});
     dsm_sample none = {0};
-    char figures[160];
-    assert_int_equal(dsm_verdict_of(&a, &b, 0, (dsm_spread){0.001, 0}, NULL, 0), DSM_VERDICT_HOLDS);
-    assert_int_equal(dsm_verdict_of(&a, &b, 0, (dsm_spread){0.010, 0}, NULL, 0), DSM_VERDICT_NOISE);
-    assert_int_equal(dsm_verdict_of(&a, &b, 0, assumed, NULL, 0), DSM_VERDICT_HOLDS);
-    assert_int_equal(dsm_verdict_of(&a, &b, 0, (dsm_spread){NAN, 0.004}, figures, sizeof figures),
-                     DSM_VERDICT_NOISE);
-    assert_string_equal(figures, "2.0000 against 2.0200 (one seed)");
-    assert_int_equal(dsm_verdict_of(&a, &none, 0, assumed, NULL, 0), DSM_VERDICT_NOT_RUN);
+    dsm_sample_set(&b, 2, 1.90);
+    assert_int_equal(dsm_verdict_of(&a, &b, 0, 0.002, figures, sizeof figures), DSM_VERDICT_HOLDS);
+    assert_string_equal(figures, "2.0000 against 1.9600 ± 0.0849 (one seed)");
+    assert_int_equal(dsm_verdict_of(&a, &none, 0, 0.002, NULL, 0), DSM_VERDICT_NOT_RUN);
+    dsm_sample_set(&none, 2, 1.90);
+    assert_int_equal(dsm_verdict_of(&a, &none, 0, 0.002, NULL, 0), DSM_VERDICT_NOT_RUN);
 }
 
 static void at_most_leaves_room(void **state)
@@ -68,9 +82,9 @@ static void at_most_leaves_room(void **state)
     (void)state;
     dsm_sample a = sample(2, (const double[]){2.0099, 2.0101});
     dsm_sample b = sample(2, (const double[]){1.9999, 2.0001});
-    assert_int_equal(dsm_verdict_of(&a, &b, 0.01, assumed, NULL, 0), DSM_VERDICT_HOLDS);
-    assert_int_equal(dsm_verdict_of(&a, &b, 0.002, assumed, NULL, 0), DSM_VERDICT_FAILS);
-    assert_int_equal(dsm_verdict_of(&b, &a, 0.002, assumed, NULL, 0), DSM_VERDICT_HOLDS);
+    assert_int_equal(dsm_verdict_of(&a, &b, 0.01, 0.001, NULL, 0), DSM_VERDICT_HOLDS);
+    assert_int_equal(dsm_verdict_of(&a, &b, 0.002, 0.001, NULL, 0), DSM_VERDICT_FAILS);
+    assert_int_equal(dsm_verdict_of(&b, &a, 0.002, 0.001, NULL, 0), DSM_VERDICT_HOLDS);
 }
 
 /* --- YAML ------------------------------------------------------------------------------------- */
@@ -123,8 +137,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sample_is_mean_and_deviation),
-        cmocka_unit_test(difference_must_stand_clear_of_seeds),
-        cmocka_unit_test(one_seed_borrows_the_spread_of_others),
+        cmocka_unit_test(difference_is_of_each_seed),
+        cmocka_unit_test(what_was_measured_before_counts_like_four_seeds),
+        cmocka_unit_test(only_seeds_of_both_are_compared),
         cmocka_unit_test(at_most_leaves_room),
         cmocka_unit_test(yaml_is_json),
         cmocka_unit_test(yaml_that_is_refused),
