@@ -111,7 +111,7 @@ static void test_table(void **state)
 #if defined(__x86_64__)
     dsm_kernels_init(&k, DSM_CPU_AVX2);
     assert_string_equal(k.variant[DSM_SLOT_linear], "avx2 tiled");
-    assert_string_equal(k.variant[DSM_SLOT_topk], "avx2");
+    assert_string_equal(k.variant[DSM_SLOT_combine], "avx2");
 #endif
 }
 

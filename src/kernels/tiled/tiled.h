@@ -30,6 +30,7 @@ dsm_softmax_fn DSM_K(softmax_tiled);
 dsm_xent_fn DSM_K(xent_tiled);
 dsm_swiglu_fn DSM_K(swiglu_tiled);
 dsm_swiglu_bwd_fn DSM_K(swiglu_bwd_tiled);
+dsm_topk_fn DSM_K(topk_tiled);
 
 dsm_x8_bytes_fn DSM_K(x8_bytes);
 dsm_x8_make_fn DSM_K(x8_make);

@@ -8,7 +8,7 @@
     X(linear)                                                                                      \
     X(linear_input)                                                                                \
     X(linear_weight)                                                                               \
-    X(attention) X(attention_bwd) X(decode) X(softmax) X(xent) X(swiglu) X(swiglu_bwd)
+    X(attention) X(attention_bwd) X(decode) X(softmax) X(xent) X(swiglu) X(swiglu_bwd) X(topk)
 
 #define X(op) dsm_##op##_fn dsm_##op##_avx2, dsm_##op##_avx512;
 DSM_KERNEL_LIST(X)

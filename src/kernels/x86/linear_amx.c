@@ -23,13 +23,15 @@ enum {
     WEIGHT_R = 256,                 /* rows of dy and x packed at a time */
     WEIGHT_N = 32,                  /* strips of dy and */
     WEIGHT_K = 32,                  /* of x in a tile of dw at most, and */
-    WEIGHT_MIN = 4                  /* of either at least */
+    WEIGHT_MIN = 4,                 /* of either at least */
+    NARROW = 128                    /* N + K below which packing does not pay */
 };
 
-/* What this file leaves to others: few rows, maps that want f32, weights that are not f32. */
+/* What this file leaves to others: few rows, narrow maps, maps that want f32, weights that are not
+ * f32. */
 dsm_linear_fn dsm_linear_vnni, dsm_linear_amx, dsm_linear_stored_amx, dsm_linear_bf16_amx;
 dsm_linear_input_fn dsm_linear_input_tiled_avx512, dsm_linear_input_amx;
-dsm_linear_weight_fn dsm_linear_weight_amx;
+dsm_linear_weight_fn dsm_linear_weight_amx, dsm_linear_weight_tiled_avx512;
 
 /* ---- forward and input ---------------------------------------------------------------------- */
 
@@ -137,6 +139,13 @@ static bool is_small(const dsm_linear *op)
     return op->begin[op->n_groups] < STRIP;
 }
 
+/* A value is packed in three parts for N or K products: with few of them AVX-512 is faster (63
+ * experts of 64 × 48: by a tenth). */
+static bool is_narrow(const dsm_linear *op)
+{
+    return SPLITS == 3 && op->N + op->K < NARROW;
+}
+
 static bool is_f32(dsm_dtype t)
 {
     return t == DSM_F32;
@@ -175,7 +184,7 @@ static void linear_one(const dsm_exec *x, const dsm_linear *op)
         dsm_linear_stored_amx(x, op);
     else if (all_are(is_bf16, op))
         dsm_linear_bf16_amx(x, op);
-    else if (!all_are(is_f32, op))
+    else if (!all_are(is_f32, op) || is_narrow(op))
         dsm_linear_vnni(x, op);
     else if (wants_f32(op))
         dsm_linear_amx(x, op);
@@ -201,7 +210,7 @@ void DSM_K(linear)(const dsm_exec *x, const dsm_linear *op)
 
 void DSM_K(linear_input)(const dsm_exec *x, const dsm_linear *op)
 {
-    if (is_small(op) || !all_are(is_f32, op))
+    if (is_small(op) || !all_are(is_f32, op) || is_narrow(op))
         dsm_linear_input_tiled_avx512(x, op);
     else if (wants_f32(op))
         dsm_linear_input_amx(x, op);
@@ -300,6 +309,10 @@ static void cut_weight(weight_job *j)
 void DSM_K(linear_weight)(const dsm_exec *x, const dsm_linear *op)
 {
     weight_job j = {.x = x, .op = op};
+    if (is_narrow(op)) {
+        dsm_linear_weight_tiled_avx512(x, op);
+        return;
+    }
     if (wants_f32(op)) {
         dsm_linear_weight_amx(x, op);
         return;
