@@ -120,6 +120,12 @@ static void add_training(dsm_jobs *s, dsm_wanted *w)
     j->done = w->work * (double)w->step / (double)w->recipe->steps;
 }
 
+static bool is_point(const json_t *p, dsm_analysis_kind kind)
+{
+    const char *name = json_string_value(json_object_get(p, "kind"));
+    return name && strcmp(name, dsm_analysis_names[kind]) == 0;
+}
+
 /* Has an analysis' file every point that is asked for? */
 static bool has_points(const json_t *file, const dsm_def_analysis *a)
 {
@@ -131,24 +137,30 @@ static bool has_points(const json_t *file, const dsm_def_analysis *a)
         size_t k;
         json_array_foreach(points, k, p)
         {
-            const char *kind = json_string_value(json_object_get(p, "kind"));
-            found = found || (kind && strcmp(kind, dsm_analysis_names[a->kind]) == 0 &&
-                              fabs(json_number_value(json_object_get(p, "x")) - a->at[i]) < 1e-9);
+            const double x = json_number_value(json_object_get(p, "x"));
+            found = found || (is_point(p, a->kind) && fabs(x - a->at[i]) < 1e-9);
         }
         if (!found) return false;
     }
     return true;
 }
 
-static bool analysis_is_done(const dsm_jobs *s, const dsm_job *j)
+/* What an earlier call found out about the run as it is; NULL: nothing. The caller frees it. */
+static json_t *read_analysis(const dsm_jobs *s, const dsm_job *j)
 {
     json_t *file = NULL;
     char *path = dsm_analysis_path(s->options, j->wanted->id, j->analysis->kind);
-    bool done = j->after->was_done && path && dsm_fs_exists(path) &&
-                dsm_json_read(&file, path, MAX_RESULT, NULL) == DSM_OK &&
-                has_points(file, j->analysis);
-    json_decref(file);
+    if (j->after->was_done && path && dsm_fs_exists(path))
+        (void)dsm_json_read(&file, path, MAX_RESULT, NULL); /* damaged: measured again */
     free(path);
+    return file;
+}
+
+static bool analysis_is_done(const dsm_jobs *s, const dsm_job *j)
+{
+    json_t *file = read_analysis(s, j);
+    bool done = file && has_points(file, j->analysis);
+    json_decref(file);
     return done;
 }
 
@@ -167,21 +179,40 @@ static dsm_job *find_planned(const dsm_jobs *s, const dsm_wanted *w, dsm_analysi
     return NULL;
 }
 
+static bool has_point(const dsm_def_analysis *a, double x)
+{
+    for (int i = 0; i < a->n; i++)
+        if (fabs(a->at[i] - x) < 1e-9) return true;
+    return false;
+}
+
 /* Points that another experiment wants of the same run go into the same file. */
 static dsm_status add_points(dsm_def_analysis *all, const dsm_def_analysis *more, const char *id,
                              dsm_err *err)
 {
     for (int i = 0; i < more->n; i++) {
-        bool known = false;
-        for (int k = 0; k < all->n; k++)
-            known = known || fabs(all->at[k] - more->at[i]) < 1e-9;
-        if (known) continue;
+        if (has_point(all, more->at[i])) continue;
         if (all->n == DSM_MAX_POINTS)
             return dsm_fail(err, DSM_ELIMIT, "%s: analysis %s: found more than %d points", id,
                             dsm_analysis_names[all->kind], DSM_MAX_POINTS);
         all->at[all->n++] = more->at[i];
     }
     return DSM_OK;
+}
+
+/* So do those of earlier calls: the file is about to be replaced. */
+static void add_known_points(const dsm_jobs *s, dsm_job *j)
+{
+    json_t *file = read_analysis(s, j), *p;
+    size_t i;
+    json_array_foreach(json_object_get(file, "points"), i, p)
+    {
+        const double x = json_number_value(json_object_get(p, "x"));
+        if (is_point(p, j->points.kind) && !has_point(&j->points, x) &&
+            j->points.n < DSM_MAX_POINTS)
+            j->points.at[j->points.n++] = x;
+    }
+    json_decref(file);
 }
 
 static void see_analysis(const dsm_jobs *s, dsm_job *j)
@@ -395,7 +426,10 @@ static dsm_status start(const dsm_jobs *s, dsm_job *j, dsm_err *err)
 {
     command c;
     char threads[16];
-    if (!j->analysis && j->wanted->state == DSM_RUN_NEW) DSM_TRY(dsm_wanted_write(j->wanted, err));
+    if (j->analysis)
+        add_known_points(s, j);
+    else if (j->wanted->state == DSM_RUN_NEW)
+        DSM_TRY(dsm_wanted_write(j->wanted, err));
     dsm_status status = make_command(&c, s, j, threads, err);
     if (status == DSM_OK)
         status = dsm_child_start(&j->child, (char *const *)c.argv, j->wanted->log, err);

@@ -177,7 +177,10 @@ $ print([d['name'] for d in e['domains']], len(e['layers'][0]['experts']), bool(
 1> [2.0, 3.0, 1.0]
 1> ['left', 'right'] 8 True
 
-$ dsmoe experiment glance look --size tiny --data data --out l --dry-run
+# a later call's points do not replace those of earlier ones
+$ sed 's/at: \[1, 3\]/at: [4]/' configs/experiments/glance.yaml > configs/experiments/peek.yaml
+$ dsmoe experiment peek --size tiny --data data --out l --quiet --json > /dev/null
+$ dsmoe experiment glance look peek --size tiny --data data --out l --dry-run
 1> fast-s1                  train        done
 1> fast-s1                  active       done
 1> fast-s1                  experts      done
