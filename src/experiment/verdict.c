@@ -63,7 +63,7 @@ static void put_figures(char *out, size_t size, const dsm_sample *a, const dsm_s
     dsm_moments d = difference(a, b, 0);
     put(left, sizeof left, a);
     put(right, sizeof right, b);
-    if (d.n == 1) snprintf(apart, sizeof apart, " (one seed)");
+    if (d.n == 1) snprintf(apart, sizeof apart, " (one seed: %+.4f)", d.mean);
     if (d.n > 1) snprintf(apart, sizeof apart, ", per seed %+.4f ± %.4f", d.mean, d.deviation);
     snprintf(out, size, "%s against %s%s", left, right, apart);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* analyze against counts and cosines written down naively: routings are read window by window from
  * the network, experts are computed by plain loops; and its points against models whose config says
- * what the analysis changes. */
+ * what the analysis changes. All with plain kernels: there a row's bits do not hang on how many
+ * share its expert. */
 #include "support/support.h"
 
 #include "core/fs.h"
@@ -97,7 +98,7 @@ static dsm_analyze_options options(int threads)
 {
     dsm_analyze_options o;
     dsm_analyze_defaults(&o);
-    o.n_threads = threads, o.cpu_flags = dsm_runtime_cpu_flags();
+    o.n_threads = threads, o.cpu_flags = 0;
     o.seq_len = T, o.sequences = WINDOWS, o.experts = true;
     o.top = 4, o.min_count = 2, o.context = 3, o.samples = 40;
     return o;
@@ -172,7 +173,7 @@ static void find_truth(void)
     assert_ok(dsm_loader_open(&loader, &source, 1, T, 0, false, &err));
     assert_ok(dsm_loader_next(loader, WINDOWS, truth.token, truth.target, NULL, &err));
     dsm_loader_close(loader);
-    dsm_kernels_init(&kernels, dsm_runtime_cpu_flags());
+    dsm_kernels_init(&kernels, 0);
     assert_ok(dsm_exec_init(&exec, &kernels, 1, &err));
     assert_ok(dsm_checkpoint_open(&truth.model, test_path(dir, "m"), 0, NULL, &err));
     assert_ok(dsm_net_open(&net, truth.model, &exec, &shape, &err));
@@ -512,8 +513,7 @@ static double loss_of(const char *model)
 {
     dsm_err err;
     dsm_eval_result r;
-    const dsm_eval_options o = {
-        .n_threads = 1, .cpu_flags = dsm_runtime_cpu_flags(), .seq_len = T, .sequences = WINDOWS};
+    const dsm_eval_options o = {.n_threads = 1, .cpu_flags = 0, .seq_len = T, .sequences = WINDOWS};
     assert_ok(dsm_eval_data(&r, test_path(dir, model), test_path(dir, "a"), &o, &err));
     double loss = r.loss;
     dsm_eval_result_free(&r);

@@ -71,7 +71,7 @@ static void only_seeds_of_both_are_compared(void **state)
     dsm_sample none = {0};
     dsm_sample_set(&b, 2, 1.90);
     assert_int_equal(dsm_verdict_of(&a, &b, 0, 0.002, figures, sizeof figures), DSM_VERDICT_HOLDS);
-    assert_string_equal(figures, "2.0000 against 1.9600 ± 0.0849 (one seed)");
+    assert_string_equal(figures, "2.0000 against 1.9600 ± 0.0849 (one seed: -0.0200)");
     assert_int_equal(dsm_verdict_of(&a, &none, 0, 0.002, NULL, 0), DSM_VERDICT_NOT_RUN);
     dsm_sample_set(&none, 2, 1.90);
     assert_int_equal(dsm_verdict_of(&a, &none, 0, 0.002, NULL, 0), DSM_VERDICT_NOT_RUN);
