@@ -61,6 +61,10 @@ static void put_figures(char *out, size_t size, const dsm_sample *a, const dsm_s
 {
     char left[64], right[64], apart[64] = "";
     dsm_moments d = difference(a, b, 0);
+    if (dsm_sample_moments(a).n + dsm_sample_moments(b).n == 0) {
+        snprintf(out, size, "–");
+        return;
+    }
     put(left, sizeof left, a);
     put(right, sizeof right, b);
     if (d.n == 1) snprintf(apart, sizeof apart, " (one seed: %+.4f)", d.mean);

@@ -7,8 +7,9 @@
  * between float32 and float64 on this case (recipe.json: float32_deviation, relative to the
  * tensor's largest value), plus FLOOR for storage as float32. Both sides round every operation
  * once, only in another order, so their errors are of one size; SLACK covers the spread between
- * such orders (11 is the most that was seen: a step's loss, AVX-512). Picks and hash tables must be
- * equal. */
+ * such orders (3 is the most that was seen). AdamW divides a gradient by its own size, so where it
+ * should be next to nothing its rounding becomes a step: once it has run, SLACK_TRAINED (18). Picks
+ * and hash tables must be equal. */
 #include "support/support.h"
 
 #include "core/json.h"
@@ -21,8 +22,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLACK 16.0
-#define FLOOR 4e-7
+#define SLACK         8.0
+#define SLACK_TRAINED 32.0
+#define FLOOR         4e-7
 
 /* One case opened with one set of kernels. */
 typedef struct fixture {
@@ -71,8 +73,9 @@ static int64_t elements(const dsm_st_tensor *t)
 static double tolerance(const fixture *f, const char *kind)
 {
     const json_t *table = json_object_get(f->recipe, "float32_deviation");
-    const json_t *v = json_object_get(table, kind);
-    return SLACK * json_number_value(v) + FLOOR;
+    const bool trained = strncmp(kind, "step_", 5) == 0 || strstr(kind, "after10");
+    const double deviation = json_number_value(json_object_get(table, kind));
+    return (trained ? SLACK_TRAINED : SLACK) * deviation + FLOOR;
 }
 
 static float value_at(const dsm_st_tensor *t, int64_t i)
