@@ -70,7 +70,7 @@ class Terminal:
 
 def make_model(program, folder):
     config = json.loads((SOURCE / "tests/golden/softmax/config.json").read_text())
-    config.update(vocab_size=300, max_position_embeddings=4096)
+    config.update(vocab_size=300, max_position_embeddings=32768)
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "text.txt").write_text("the cat and the dog and the hen")
 
@@ -85,7 +85,7 @@ def make_model(program, folder):
 def talk(program, folder):
     environment = {"HOME": str(folder), "TERM": "vt100", "LC_ALL": "C.UTF-8",
                    "ASAN_OPTIONS": "detect_leaks=0"}     # libedit keeps the names of added functions
-    command = [program, "chat", str(folder / "m"), "--max-tokens", "0", "--ignore-eos", "--context", "4096"]
+    command = [program, "chat", str(folder / "m"), "--max-tokens", "0", "--ignore-eos", "--context", "32768"]
     t = Terminal(command, environment)
     at = t.expect("Ctrl-D ends.")
     at = t.expect("> ", at)
