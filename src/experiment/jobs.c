@@ -5,9 +5,10 @@
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/threads.h"
+#include "experiment/command.h"
+#include "experiment/points.h"
 
 #include <errno.h>
-#include <glob.h>
 #include <inttypes.h>
 #include <math.h>
 #include <poll.h>
@@ -15,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ARGS = 64, MAX_DOMAINS = 16, MAX_AT_ONCE = 64, POLL_MS = 200, MAX_RESULT = 1 << 28 };
+enum { MAX_AT_ONCE = 64, POLL_MS = 200, MAX_RESULT = 1 << 28 };
 
 static const double analysis_share = 0.004; /* work of one point, as a share of its training */
 
@@ -120,31 +121,6 @@ static void add_training(dsm_jobs *s, dsm_wanted *w)
     j->done = w->work * (double)w->step / (double)w->recipe->steps;
 }
 
-static bool is_point(const json_t *p, dsm_analysis_kind kind)
-{
-    const char *name = json_string_value(json_object_get(p, "kind"));
-    return name && strcmp(name, dsm_analysis_names[kind]) == 0;
-}
-
-/* Has an analysis' file every point that is asked for? */
-static bool has_points(const json_t *file, const dsm_def_analysis *a)
-{
-    if (a->kind == DSM_ANALYSIS_EXPERTS) return json_is_array(json_object_get(file, "layers"));
-    const json_t *points = json_object_get(file, "points");
-    for (int i = 0; i < a->n; i++) {
-        bool found = false;
-        json_t *p;
-        size_t k;
-        json_array_foreach(points, k, p)
-        {
-            const double x = json_number_value(json_object_get(p, "x"));
-            found = found || (is_point(p, a->kind) && fabs(x - a->at[i]) < 1e-9);
-        }
-        if (!found) return false;
-    }
-    return true;
-}
-
 /* What an earlier call found out about the run as it is; NULL: nothing. The caller frees it. */
 static json_t *read_analysis(const dsm_jobs *s, const dsm_job *j)
 {
@@ -159,7 +135,7 @@ static json_t *read_analysis(const dsm_jobs *s, const dsm_job *j)
 static bool analysis_is_done(const dsm_jobs *s, const dsm_job *j)
 {
     json_t *file = read_analysis(s, j);
-    bool done = file && has_points(file, j->analysis);
+    bool done = file && dsm_points_complete(file, j->analysis);
     json_decref(file);
     return done;
 }
@@ -179,39 +155,11 @@ static dsm_job *find_planned(const dsm_jobs *s, const dsm_wanted *w, dsm_analysi
     return NULL;
 }
 
-static bool has_point(const dsm_def_analysis *a, double x)
-{
-    for (int i = 0; i < a->n; i++)
-        if (fabs(a->at[i] - x) < 1e-9) return true;
-    return false;
-}
-
-/* Points that another experiment wants of the same run go into the same file. */
-static dsm_status add_points(dsm_def_analysis *all, const dsm_def_analysis *more, const char *id,
-                             dsm_err *err)
-{
-    for (int i = 0; i < more->n; i++) {
-        if (has_point(all, more->at[i])) continue;
-        if (all->n == DSM_MAX_POINTS)
-            return dsm_fail(err, DSM_ELIMIT, "%s: analysis %s: found more than %d points", id,
-                            dsm_analysis_names[all->kind], DSM_MAX_POINTS);
-        all->at[all->n++] = more->at[i];
-    }
-    return DSM_OK;
-}
-
-/* So do those of earlier calls: the file is about to be replaced. */
+/* Points of earlier calls go into the file again that is about to be replaced. */
 static void add_known_points(const dsm_jobs *s, dsm_job *j)
 {
-    json_t *file = read_analysis(s, j), *p;
-    size_t i;
-    json_array_foreach(json_object_get(file, "points"), i, p)
-    {
-        const double x = json_number_value(json_object_get(p, "x"));
-        if (is_point(p, j->points.kind) && !has_point(&j->points, x) &&
-            j->points.n < DSM_MAX_POINTS)
-            j->points.at[j->points.n++] = x;
-    }
+    json_t *file = read_analysis(s, j);
+    dsm_points_add_known(&j->points, file);
     json_decref(file);
 }
 
@@ -231,7 +179,7 @@ static dsm_status add_analysis(dsm_jobs *s, const dsm_definition *d, const dsm_d
     dsm_job *training = w ? training_of(s, w) : NULL, *j;
     if (!training) return DSM_OK;
     if ((j = find_planned(s, w, a->kind))) {
-        DSM_TRY(add_points(&j->points, a, w->id, err));
+        DSM_TRY(dsm_points_add(&j->points, a, w->id, err));
     } else {
         j = &s->jobs[s->n_jobs++];
         *j = (dsm_job){.wanted = training->wanted, .after = training, .points = *a};
@@ -326,115 +274,18 @@ const dsm_job *dsm_jobs_training(const dsm_jobs *s, const dsm_wanted *w)
     return training_of(s, w);
 }
 
-/* --- starting a job --------------------------------------------------------------------------- */
-
-/* The command line of a job: borrowed texts, and those that are made here. */
-typedef struct command {
-    const char *argv[MAX_ARGS];
-    int n;
-    char *made[MAX_DOMAINS + 4];
-    int n_made;
-} command;
-
-static void put(command *c, const char *text)
-{
-    c->argv[c->n++] = text;
-}
-
-static dsm_status put_made(command *c, char *text, dsm_err *err)
-{
-    if (!text) return dsm_fail(err, DSM_ENOMEM, "a job: out of memory");
-    c->made[c->n_made++] = text;
-    put(c, text);
-    return DSM_OK;
-}
-
-static dsm_status put_training(command *c, const dsm_wanted *w, dsm_err *err)
-{
-    put(c, "train");
-    if (w->state != DSM_RUN_PART) return put_made(c, dsm_fs_join(w->recipes, "recipe.yaml"), err);
-    put(c, "--resume");
-    put(c, w->dir);
-    return DSM_OK;
-}
-
-/* "--data english=DATA/domains/english" of every folder there; the validation data where there is
- * none. */
-static dsm_status put_domains(command *c, const dsm_jobs *s, const dsm_wanted *w, dsm_err *err)
-{
-    glob_t found = {0};
-    char *pattern = dsm_format("%s/domains/*/data.json", s->options->data);
-    dsm_status status = DSM_OK;
-    if (pattern) glob(pattern, 0, NULL, &found);
-    for (size_t i = 0; i < found.gl_pathc && i < MAX_DOMAINS && status == DSM_OK; i++) {
-        const char *path = found.gl_pathv[i], *end = strrchr(path, '/'), *name = end;
-        while (name[-1] != '/')
-            name--;
-        put(c, "--data");
-        status = put_made(
-            c, dsm_format("%.*s=%.*s", (int)(end - name), name, (int)(end - path), path), err);
-    }
-    if (found.gl_pathc == 0) {
-        put(c, "--data");
-        put(c, w->recipe->data.valid);
-    }
-    globfree(&found);
-    free(pattern);
-    return status;
-}
-
-/* "--active 3,4,5"; --drop-shared measures both of its points by itself. Windows are those of
- * training. */
-static dsm_status put_analysis(command *c, const dsm_jobs *s, const dsm_job *j, dsm_err *err)
-{
-    static const char *const flags[DSM_N_ANALYSES] = {"--mask-top", "--drop-shared", "--active"};
-    const dsm_def_analysis *a = j->analysis;
-    const dsm_wanted *w = j->wanted;
-    dsm_buf list = {0};
-    put(c, "analyze");
-    put(c, w->dir);
-    put(c, "--seq");
-    DSM_TRY(put_made(c, dsm_format("%" PRId64, w->recipe->data.seq_len), err));
-    if (a->kind == DSM_ANALYSIS_EXPERTS) return put_domains(c, s, w, err);
-    put(c, "--data");
-    put(c, w->recipe->data.valid);
-    put(c, flags[a->kind]);
-    if (a->kind == DSM_ANALYSIS_DROP_SHARED) return DSM_OK;
-    for (int i = 0; i < a->n; i++)
-        dsm_buf_fmt(&list, "%s%.12g", i ? "," : "", a->at[i]);
-    return put_made(c, list.failed ? NULL : list.data, err);
-}
-
-static dsm_status make_command(command *c, const dsm_jobs *s, const dsm_job *j, char threads[16],
-                               dsm_err *err)
-{
-    *c = (command){0};
-    snprintf(threads, 16, "%d", s->threads);
-    put(c, s->options->program);
-    if (j->analysis)
-        DSM_TRY(put_analysis(c, s, j, err));
-    else
-        DSM_TRY(put_training(c, j->wanted, err));
-    put(c, "--json");
-    put(c, "--quiet");
-    put(c, "--threads");
-    put(c, threads);
-    return DSM_OK;
-}
+/* --- starting one ----------------------------------------------------------------------------- */
 
 static dsm_status start(const dsm_jobs *s, dsm_job *j, dsm_err *err)
 {
-    command c;
-    char threads[16];
+    dsm_command c;
     if (j->analysis)
         add_known_points(s, j);
     else if (j->wanted->state == DSM_RUN_NEW)
         DSM_TRY(dsm_wanted_write(j->wanted, err));
-    dsm_status status = make_command(&c, s, j, threads, err);
-    if (status == DSM_OK)
-        status = dsm_child_start(&j->child, (char *const *)c.argv, j->wanted->log, err);
-    for (int i = 0; i < c.n_made; i++)
-        free(c.made[i]);
+    DSM_TRY(dsm_command_make(&c, s, j, err));
+    dsm_status status = dsm_child_start(&j->child, (char *const *)c.argv, j->wanted->log, err);
+    dsm_command_free(&c);
     if (status == DSM_OK) j->state = DSM_JOB_RUNNING;
     return status;
 }
@@ -487,7 +338,7 @@ static dsm_status keep_analysis(const dsm_jobs *s, const dsm_job *j, dsm_err *er
     dsm_status status = DSM_OK;
     if (!path)
         status = dsm_fail(err, DSM_ENOMEM, "%s: out of memory", j->wanted->id);
-    else if (!has_points(j->result, j->analysis))
+    else if (!dsm_points_complete(j->result, j->analysis))
         status = dsm_fail(err, DSM_EFORMAT, "%s: analysis %s: points are missing", j->wanted->id,
                           kind_of(j));
     else

@@ -7,6 +7,7 @@
 #include "core/host.h"
 #include "core/json.h"
 #include "dsmoe/dsmoe.h"
+#include "experiment/points.h"
 #include "experiment/verdict.h"
 #include "run/store.h"
 
@@ -137,21 +138,6 @@ static dsm_status add_run(collector *c, int run, json_t *runs)
 
 /* --- analyses --------------------------------------------------------------------------------- */
 
-/* The loss at a point of an analysis' file, NAN when it is not there. */
-static double loss_at(const json_t *file, dsm_analysis_kind kind, double x)
-{
-    json_t *p;
-    size_t i;
-    json_array_foreach(json_object_get(file, "points"), i, p)
-    {
-        const char *name = json_string_value(json_object_get(p, "kind"));
-        if (name && strcmp(name, dsm_analysis_names[kind]) == 0 &&
-            fabs(json_number_value(json_object_get(p, "x")) - x) < 1e-9)
-            return json_number_value(json_object_get(p, "loss"));
-    }
-    return NAN;
-}
-
 static dsm_status read_analysis(const collector *c, const dsm_def_analysis *a, int64_t seed,
                                 json_t **file)
 {
@@ -172,7 +158,7 @@ static dsm_status add_points(collector *c, int index, int64_t seed, json_t *poin
     json_t *file;
     DSM_TRY(read_analysis(c, a, seed, &file));
     for (int i = 0; i < a->n; i++) {
-        double loss = loss_at(file, a->kind, a->at[i]);
+        double loss = dsm_points_loss(file, a->kind, a->at[i]);
         if (!isfinite(loss)) continue;
         dsm_sample_set(&c->of_point[index][i], seed, loss);
         json_t *seeds = json_object_get(json_array_get(points, (size_t)i), "seeds");

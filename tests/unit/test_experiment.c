@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Verdicts on claims, and YAML as JSON. What needs processes is in tests/cli/cases/experiment.t. */
+/* Verdicts on claims, points of analyses, and YAML as JSON. What needs processes is in
+ * tests/cli/cases/experiment.t. */
 #include "support/support.h"
 
 #include "core/yaml.h"
+#include "experiment/points.h"
 #include "experiment/verdict.h"
 
 #include <math.h>
@@ -87,6 +89,60 @@ static void at_most_leaves_room(void **state)
     assert_int_equal(dsm_verdict_of(&b, &a, 0.002, 0.001, NULL, 0), DSM_VERDICT_HOLDS);
 }
 
+/* --- points of analyses ----------------------------------------------------------------------- */
+
+static const char *const measured = "{\"points\": [{\"kind\": \"active\", \"x\": 4, \"loss\": 2.5},"
+                                    " {\"kind\": \"active\", \"x\": 3, \"loss\": null},"
+                                    " {\"kind\": \"mask_top\", \"x\": 0.0625, \"loss\": 4}]}";
+
+static void loss_of_a_point(void **state)
+{
+    (void)state;
+    json_t *file = json_loads(measured, 0, NULL);
+    assert_true(dsm_points_loss(file, DSM_ANALYSIS_ACTIVE, 4) == 2.5);
+    assert_true(dsm_points_loss(file, DSM_ANALYSIS_MASK_TOP, 1.0 / 16) == 4);
+    assert_true(isnan(dsm_points_loss(file, DSM_ANALYSIS_ACTIVE, 3))); /* was not finite */
+    assert_true(isnan(dsm_points_loss(file, DSM_ANALYSIS_ACTIVE, 5)));
+    assert_true(isnan(dsm_points_loss(file, DSM_ANALYSIS_MASK_TOP, 4)));
+    assert_true(isnan(dsm_points_loss(NULL, DSM_ANALYSIS_ACTIVE, 4)));
+    json_decref(file);
+}
+
+static void points_are_complete_when_all_were_measured(void **state)
+{
+    (void)state;
+    json_t *file = json_loads(measured, 0, NULL);
+    dsm_def_analysis a = {.kind = DSM_ANALYSIS_ACTIVE, .n = 2, .at = {3, 4}};
+    const dsm_def_analysis experts = {.kind = DSM_ANALYSIS_EXPERTS};
+    assert_true(dsm_points_complete(file, &a));
+    assert_false(dsm_points_complete(NULL, &a));
+    assert_false(dsm_points_complete(file, &experts));
+    a.at[1] = 5;
+    assert_false(dsm_points_complete(file, &a));
+    json_decref(file);
+}
+
+static void points_are_asked_for_once(void **state)
+{
+    (void)state;
+    dsm_err err = {0};
+    json_t *file = json_loads(measured, 0, NULL);
+    dsm_def_analysis a = {.kind = DSM_ANALYSIS_ACTIVE, .n = 2, .at = {4, 5}};
+    dsm_def_analysis more = {.kind = DSM_ANALYSIS_ACTIVE, .n = 2, .at = {5, 6}};
+    assert_int_equal(dsm_points_add(&a, &more, "moe-s1", &err), DSM_OK);
+    dsm_points_add_known(&a, file);
+    dsm_points_add_known(&a, NULL);
+    assert_int_equal(a.n, 4);
+    assert_true(a.at[2] == 6 && a.at[3] == 3);
+    for (more.n = 0; more.n < DSM_MAX_POINTS; more.n++)
+        more.at[more.n] = 100 + more.n;
+    assert_int_equal(dsm_points_add(&a, &more, "moe-s1", &err), DSM_ELIMIT);
+    assert_non_null(strstr(err.msg, "moe-s1: analysis active"));
+    assert_int_equal(a.n, DSM_MAX_POINTS);
+    dsm_points_add_known(&a, file);
+    json_decref(file);
+}
+
 /* --- YAML ------------------------------------------------------------------------------------- */
 
 static void expect_json(const char *yaml, const char *expected)
@@ -141,6 +197,9 @@ int main(void)
         cmocka_unit_test(what_was_measured_before_counts_like_four_seeds),
         cmocka_unit_test(only_seeds_of_both_are_compared),
         cmocka_unit_test(at_most_leaves_room),
+        cmocka_unit_test(loss_of_a_point),
+        cmocka_unit_test(points_are_complete_when_all_were_measured),
+        cmocka_unit_test(points_are_asked_for_once),
         cmocka_unit_test(yaml_is_json),
         cmocka_unit_test(yaml_that_is_refused),
     };
