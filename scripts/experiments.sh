@@ -31,6 +31,11 @@ scripts/setup.sh demo
 cmake --preset release -DBUILD_TESTING=OFF >/dev/null
 cmake --build build -- --quiet
 
+for name in "${args[@]}"; do # a wrong name is said before the downloads
+    case $name in -*) break ;; esac
+    [ -e "configs/experiments/$name.yaml" ] || exec $dsmoe experiment "$name"
+done
+
 if [ ! -e $out/corpus/manifest.json ]; then
     say "a corpus out of Debian packages"
     python3 tools/make_corpus.py --size medium --out $out/corpus

@@ -10,6 +10,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+case ${1:-} in
+'' | quick) ;;
+-h | --help) sed -n '3,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
+*) echo "test: unknown argument $1 (try --help)" >&2; exit 2 ;;
+esac
+
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 jobs=$(nproc)
 
@@ -18,22 +24,22 @@ scripts/setup.sh test
 
 build() { # preset, folder
     say "build: $1"
-    cmake --preset "$1" >/dev/null
+    cmake --preset "$1" -DBUILD_TESTING=ON >/dev/null # demo.sh leaves it off
     cmake --build "$2" -j "$jobs" -- --quiet
 }
 
 build release build
 if [ "${1:-}" = quick ]; then
-    exec ctest --test-dir build --output-on-failure -j "$jobs" -LE 'differential|kill'
+    exec ctest --no-tests=error --test-dir build --output-on-failure -j "$jobs" -LE 'differential|kill'
 fi
 
 build debug build-debug
 say "address and undefined-behaviour sanitizers: unit, kernel, golden and fuzz-replay tests"
-ctest --test-dir build-debug --output-on-failure -j "$jobs" -L 'unit|kernels|golden|fuzz'
+ctest --no-tests=error --test-dir build-debug --output-on-failure -j "$jobs" -L 'unit|kernels|golden|fuzz'
 
 build tsan build-tsan
 say "thread sanitizer: the threaded tests"
-ctest --test-dir build-tsan --output-on-failure -j 1 -L threads
+ctest --no-tests=error --test-dir build-tsan --output-on-failure -j 1 -L threads
 
 say "release: every test"
-ctest --test-dir build --output-on-failure -j "$jobs"
+ctest --no-tests=error --test-dir build --output-on-failure -j "$jobs"
